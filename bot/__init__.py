@@ -1,0 +1,1 @@
+"""Floor 4: champion ▶ verdict and heatmaps for people."""

@@ -1,0 +1,1 @@
+"""Floor 2: images and their provenance ▶ object store + manifest."""

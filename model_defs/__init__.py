@@ -1,0 +1,1 @@
+"""Floor 2: YAML ▶ network, image ▶ tensor, checkpoint bundles."""

@@ -1,0 +1,1 @@
+"""Floor 3: manifest ▶ trials ▶ result store ▶ champion."""
