@@ -1,4 +1,4 @@
-"""Params files: YAML ▶ a validated pydantic model, with errors of one line that name the file, the key and what is allowed."""
+"""Params files: YAML ▶ a validated pydantic model; an error is one line: the file, the key, what is allowed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Loader.add_implicit_resolver(
 def _mapping_without_duplicates(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[object] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if isinstance(key, (dict, list)):
             raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
         if key in seen:
