@@ -10,6 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from infra.errors import UserError
@@ -69,8 +71,8 @@ class Origin(StrictModel):
 class Card(StrictModel):
     """What `card.json` holds.
 
-    temperature: logits are divided by it before the sigmoid (Guo et al., "On Calibration of Modern Neural
-    Networks", ICML 2017). metrics: split ▶ metric ▶ value, a confidence interval as `[low, high]` under `auc_ci95`.
+    temperature, bias: the probability of being fake is sigmoid(logit / temperature + bias), fitted on validation.
+    metrics: split ▶ metric ▶ value, a confidence interval as `[low, high]` under `auc_ci95`.
     """
 
     format: Literal[1] = 1
@@ -79,6 +81,7 @@ class Card(StrictModel):
     model: CnnSpec | BackboneSpec
     preprocess: Preprocess
     temperature: float = Field(default=1.0, gt=0)
+    bias: float = 0.0
     thresholds: Thresholds = Thresholds()
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     dataset: DatasetRef
@@ -94,6 +97,10 @@ class Card(StrictModel):
             kind = CnnSpec if content["model"].get("family") == "cnn" else BackboneSpec
             content = {**content, "model": kind.model_validate(content["model"])}
         return content
+
+    def calibrated(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """The network's logits [N] as calibrated logits [N]: their sigmoid is the probability of being fake."""
+        return np.asarray(logits, dtype=np.float64) / self.temperature + self.bias
 
 
 def bundle_id(sweep: str, weights: bytes) -> str:

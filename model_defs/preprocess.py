@@ -56,7 +56,7 @@ class Preprocess(StrictModel):
         """uint8 [N, S, S, C] ▶ normalised float32 [N, C, S, S]."""
         import torch
 
-        batch = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float()
+        batch = torch.from_numpy(np.array(pictures, order="C")).permute(0, 3, 1, 2).float()
         mean = torch.tensor(self.mean).view(1, -1, 1, 1) * 255
         std = torch.tensor(self.std).view(1, -1, 1, 1) * 255
         return ((batch - mean) / std).contiguous()

@@ -1,0 +1,82 @@
+"""python -m bot check: is this photo real?"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import time
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from bot.params import BotParams
+from infra.cli import EXIT_FAILED, run_cli
+from infra.params import add_params_arguments, load_params
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bot",
+        description="Champion ▶ verdict and heatmaps for people.",
+        epilog="example: python -m bot check photo.jpg",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_check(commands)
+    args = parser.parse_args(argv)
+    return _check(args)
+
+
+def _add_check(commands: Subparsers) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="is this photo real? a verdict and a heatmap panel for each",
+        description="Is this photo real? A verdict for each picture, and a PNG panel with a heatmap for every conv\n"
+        "layer. A picture that cannot be read is one line, the others are still answered, and the exit code is 1.",
+        epilog="examples:\n"
+        "  python -m bot check photo.jpg\n"
+        "  python -m bot check holiday/ portrait.png --json --no-heatmaps\n"
+        "  curl -s URL | python -m bot check - --bundle file://./runs/champions/demo-1a2b3c4d",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "images", metavar="IMAGE|FOLDER", nargs="+",
+        help="picture files; folders with all images below them, by name; - reads one picture from standard input",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, in the order given")
+    parser.add_argument("--out", metavar="DIR", help="where panels go; default: check.out of the params, checks")
+    parser.add_argument("--bundle", metavar="URL", help="the checkpoint bundle that answers; default: the champion")
+    parser.add_argument("--no-heatmaps", action="store_true", help="verdicts only: no panels, several times as fast")
+    parser.add_argument("--all-layers", action="store_true", help="panels with every layer, however many there are")
+    add_params_arguments(parser, default="params/bot.yaml")
+
+
+def _check(args: argparse.Namespace) -> int:
+    params = load_params(args.params, args.sets, BotParams)
+    if args.bundle:
+        params = params.model_copy(update={"bundle": args.bundle})
+    from bot.champion import bundle_url
+    from bot.check import as_json, as_text, check, report, summary
+    from bot.detector import Detector
+    from bot.sources import find_sources
+
+    url = bundle_url(params)
+    sources = find_sources(args.images)
+    # Names come from people and may be anything; a terminal's encoding is not a reason to stop.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    detector = Detector(url, threads=params.check.threads, max_bytes=int(params.check.max_mb * 2**20))
+    out = None if args.no_heatmaps else args.out or params.check.out
+    if out is not None:
+        detector.warm_up()
+    started = time.monotonic()
+    counts = report(check(detector, sources, out, args.all_layers), as_json if args.json else as_text)
+    if not args.json and counts.total() > 1:
+        print(summary(counts, time.monotonic() - started))
+    return EXIT_FAILED if counts["refused"] else 0
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,42 @@
+"""Which checkpoint answers: the one that was named, or the champion of the result store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.params import AUTO, BotParams
+from infra.errors import UserError
+
+
+class NoChampion(UserError):  # noqa: N818 – says what is missing
+    """Nothing has been promoted in the result store, or there is no store."""
+
+
+def bundle_url(params: BotParams) -> str:
+    """The URL of the checkpoint bundle to answer with. Raises NoChampion, or DatabaseError for a store in trouble."""
+    if params.bundle != AUTO:
+        return params.bundle
+    from infra.database import redact
+
+    url = _champion(params.store)
+    if url is None:
+        raise NoChampion(
+            f"no champion yet in {redact(params.store)}: run make demo, or python tune/run.py --params "
+            "params/demo.yaml, or name a bundle with --bundle"
+        )
+    return url
+
+
+def _champion(store: str) -> str | None:
+    file = store.removeprefix("sqlite:///")
+    if file != store and not Path(file).expanduser().exists():
+        return None  # opening a SQLite database makes it, and asking must not leave an empty store behind
+    from infra.database import open_engine
+    from tune.store import query
+
+    engine = open_engine(store)
+    try:
+        champion = query.alias(engine, "champion")
+    finally:
+        engine.dispose()
+    return None if champion is None else champion.bundle_url

@@ -1,0 +1,23 @@
+"""Fixtures for everybody: the real faces, and the real servers of `tests.servers`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.servers import postgres_server, postgres_url, s3_server, s3_url
+
+__all__ = ["faces_dir", "postgres_server", "postgres_url", "s3_server", "s3_url"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def faces_dir() -> Path:
+    """The folder of real and generated faces that `FACES_DIR` names, by default one beside the project."""
+    folder = Path(os.environ.get("FACES_DIR", ROOT.parent / "shared" / "data" / "faces"))
+    if not (folder / "index.csv").is_file():
+        pytest.skip(f"no faces at {folder}: set FACES_DIR to a folder with an index.csv")
+    return folder

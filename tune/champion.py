@@ -1,0 +1,125 @@
+"""From the best trial to the champion: calibrated on validation, judged once on the test split, kept for good.
+
+The test split is read here and in `tune.evaluate` and nowhere else, so nothing was chosen by it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crawler.manifest import Manifest, read_manifest
+from infra.errors import UserError
+from infra.storage import join_url
+from model_defs.checkpoint import (
+    WEIGHTS,
+    BundleError,
+    Card,
+    Thresholds,
+    bundle_id,
+    load_bundle,
+    read_card,
+    write_bundle,
+)
+from tune.calibrate import choose_thresholds, fit_calibration
+from tune.checkpointing import BUNDLE
+from tune.evaluate import Evaluation, answers, judge
+
+CHAMPIONS = "champions"
+MAX_ERROR = 0.05  # at most this share of answers outside the unsure band is wrong, on validation
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A promoted bundle. url: where it lies; is_new: False when the same weights were promoted before."""
+
+    url: str
+    card: Card
+    is_new: bool
+
+
+def make_champion(trial_folder: str, storage_url: str, cache: Path, *, manifest_url: str | None = None) -> Champion:
+    """Calibrate, judge and copy the bundle of a trial to `<storage>/champions/<id>`.
+
+    manifest_url: where the card's dataset is read from, by default where its card says. The same weights are judged
+    once: promoting them again finds the bundle that is there. Raises BundleError, ManifestError or DataError.
+    """
+    from infra.storage import open_storage
+
+    source = join_url(trial_folder, BUNDLE)
+    network, card = load_bundle(source)
+    weights = open_storage(source).get(WEIGHTS)
+    url = join_url(storage_url, CHAMPIONS, bundle_id(card.origin.sweep, weights))
+    try:
+        return Champion(url, read_card(url), is_new=False)
+    except BundleError:
+        pass
+    manifest = read_manifest(manifest_url or card.dataset.url, card.dataset.version)
+    if manifest.hash != card.dataset.hash:
+        raise UserError(
+            f"the dataset at {card.dataset.url} is not the one that {card.id} was trained on (hash differs)"
+        )
+    validation = answers(network, card, manifest, "val", cache)
+    temperature, bias = fit_calibration(validation.labels, validation.logits)
+    card = card.model_copy(update={"temperature": temperature, "bias": bias})
+    thresholds, val_error = choose_thresholds(validation.labels, card.calibrated(validation.logits), MAX_ERROR)
+    card = card.model_copy(update={"thresholds": thresholds})
+    metrics = {"val": judge(validation, card)}
+    if manifest.rows("test"):
+        metrics["test"] = judge(answers(network, card, manifest, "test", cache), card)
+    card = card.model_copy(
+        update={
+            "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "metrics": metrics,
+            "limits": tuple(_limits(card, manifest, validation, metrics, thresholds, val_error)),
+        }
+    )
+    write_bundle(url, card, weights)
+    return Champion(url, read_card(url), is_new=True)
+
+
+def is_better(candidate: Card, current: Card | None, metric: str, mode: str) -> bool:
+    """Whether `candidate` should replace `current`: always on another dataset, else by its validation metric."""
+    if current is None or current.dataset.hash != candidate.dataset.hash:
+        return True
+    new, old = (float(card.metrics.get("val", {}).get(metric, math.nan)) for card in (candidate, current))
+    if math.isnan(old) or math.isnan(new):
+        return math.isnan(old)
+    return new > old if mode == "max" else new < old
+
+
+def champion_of(store_url: str) -> str | None:
+    """The bundle URL of the current champion in a result store, None when there is none."""
+    from infra.database import open_engine
+    from tune.store import query
+
+    current = query.alias(open_engine(store_url), "champion")
+    return None if current is None else current.bundle_url
+
+
+def _limits(
+    card: Card, manifest: Manifest, validation: Evaluation, metrics: dict[str, Any], band: Thresholds, val_error: float
+) -> list[str]:
+    """What a reader must know before trusting the weights, in plain words."""
+    generators = sorted(
+        {row.generator or "an unknown generator" for row in manifest.rows("train") if row.label == "fake"}
+    )
+    side, grey = card.preprocess.image_size, " grey" if card.preprocess.colour == "grey" else ""
+    lines = [
+        f"It has seen fakes of {', '.join(generators)} only; fakes of any other generator may pass as real.",
+        f"It looks at{grey} pictures of {side}×{side} pixels: traces finer than that are lost before it looks.",
+        f"Between {band.unsure_low:.2f} and {band.unsure_high:.2f} it says 'unsure'; outside, {val_error:.1%} of its "
+        f"answers on {len(validation.rows)} validation images were wrong.",
+        "A picture that was recompressed, resized or screenshotted can change its mind; the verdict's stability tells.",
+        "It is no proof: never accuse anybody on its word.",
+    ]
+    if "test" in metrics:
+        low, high = metrics["test"]["auc_ci95"]
+        count = metrics["test"]["images"]
+        lines.insert(0, f"Judged on {count} test images of the same sources: AUC {low:.3f} to {high:.3f} (95%).")
+    else:
+        lines.insert(0, "Its dataset has no test split: nothing but validation says how good it is.")
+    return lines

@@ -1,0 +1,295 @@
+"""The plan as a Ray Tune experiment: started, interrupted, and taken up again where it stopped."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+# Read by Ray when it is imported.
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user turns it on
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the result store is the record
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
+# The experiment snapshot at most this many seconds old: what a hard kill can make Ray forget.
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "2")
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+
+import ray
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining
+from ray.tune.search.optuna import OptunaSearch
+
+from infra.errors import UserError
+from infra.storage import join_url, open_storage
+from tune.folder import sweep_url
+from tune.params import ResourceParams, SweepParams
+from tune.plan import Plan
+from tune.points import Point
+from tune.training import derive_seed
+from tune.trial import TrialSetup, run_trial, trial_folder_name
+from tune.trial_folder import TrialSummary, finish_trial
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What Ray offers. dashboard: its address, None where there is none."""
+
+    cpus: float
+    gpus: float
+    dashboard: str | None
+
+
+def connect() -> Cluster:
+    """Join the cluster of RAY_ADDRESS, or start Ray on this machine alone."""
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        context = ray.init(
+            address=address or "local",  # without it Ray would try a cluster that an earlier run left recorded
+            include_dashboard=None if address else True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+        )
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+        raise UserError(f"{where} did not start: {str(error).splitlines()[0]}") from None
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    resources = ray.cluster_resources()
+    url = context.dashboard_url
+    return Cluster(resources.get("CPU", 0), resources.get("GPU", 0), f"http://{url}" if url else None)
+
+
+def trial_resources(params: ResourceParams, cluster: Cluster) -> dict[str, float]:
+    """Ray's resources of one trial. Raises UserError when the cluster can never grant them."""
+    gpu = (1.0 if cluster.gpus else 0.0) if params.gpu == "auto" else float(params.gpu)
+    autoscales = bool(os.environ.get("RAY_ADDRESS"))
+    for name, asked, offered in (("cpu", params.cpu, cluster.cpus), ("gpu", gpu, cluster.gpus)):
+        if asked > offered and not autoscales:
+            raise UserError(f"resources.{name}: a trial asks for {asked:g}, this machine has {offered:g}")
+    return {"cpu": params.cpu, "gpu": gpu}
+
+
+def run_tuner(
+    plan: Plan,
+    setup: TrialSetup,
+    cluster: Cluster,
+    run: str,
+    callbacks: list[tune.Callback],
+    *,
+    retry_failed: bool,
+) -> int | None:
+    """Run the experiment `run` of the sweep, from the start or from where it stopped.
+
+    Returns the signal that interrupted it, None when it ended.
+    """
+    params = plan.params
+    resources = trial_resources(params.resources, cluster)
+    trainable = tune.with_resources(tune.with_parameters(run_trial, setup=setup), resources)
+    storage_path = ray_storage_path(sweep_url(params))
+    experiment = f"{storage_path.rstrip('/')}/{run}"
+    if Tuner.can_restore(experiment):
+        tuner = Tuner.restore(experiment, trainable=trainable, resume_unfinished=True, resume_errored=retry_failed)
+    else:
+        scheduler = _scheduler(plan)
+        if isinstance(scheduler, ASHAScheduler):
+            callbacks = [*callbacks, KeepScheduler(scheduler)]
+        tuner = Tuner(
+            trainable,
+            param_space=_param_space(plan),
+            tune_config=TuneConfig(
+                metric=params.search.metric,
+                mode=params.search.direction,
+                num_samples=plan.num_trials if not plan.points else 1,
+                max_concurrent_trials=_max_concurrent(params, resources, cluster),
+                reuse_actors=True,
+                scheduler=scheduler,
+                search_alg=_searcher(plan),
+                trial_dirname_creator=_dirname,
+                trial_name_creator=_dirname,
+            ),
+            run_config=RunConfig(
+                name=run,
+                storage_path=storage_path,
+                verbose=0,
+                callbacks=callbacks,
+                checkpoint_config=CheckpointConfig(num_to_keep=1 if params.scheduler.type != "pbt" else 2),
+                failure_config=FailureConfig(max_failures=params.resources.max_failures),
+            ),
+        )
+    with stop_on_signals() as received:
+        tuner.fit()
+    return received[0] if received else None
+
+
+class KeepScheduler(tune.Callback):  # type: ignore[misc]
+    """Saves the scheduler with the experiment: Tune saves callbacks' state, not ASHA's rungs (ray#30838)."""
+
+    def __init__(self, scheduler: ASHAScheduler) -> None:
+        self.scheduler = scheduler
+
+    def get_state(self) -> dict[str, Any]:
+        """Called by Tune at every snapshot."""
+        return dict(self.scheduler.__dict__)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Called by Tune when the experiment goes on."""
+        self.scheduler.__dict__.update(state)
+
+
+class TrialFolders(tune.Callback):  # type: ignore[misc]
+    """Lays out a trial's folder as soon as it ends, in another process: drawing must not hold up the sweep."""
+
+    def __init__(self, folder: str, metric: str) -> None:
+        self.folder, self.metric = folder, metric
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial ended."""
+        _folder_writer().finish.remote(join_url(self.folder, _dirname(trial)), self.metric)
+
+
+def finish_folders(folder: str, metric: str) -> list[TrialSummary]:
+    """Lay out every trial folder of a run that is not laid out yet; their summaries."""
+    names = sorted({key.split("/")[0] for key in open_storage(folder).list("trial-")})
+    writer = _folder_writer()
+    found = ray.get([writer.finish.remote(join_url(folder, name), metric) for name in names])
+    return [summary for summary in found if summary is not None]
+
+
+@ray.remote(num_cpus=0, max_restarts=3, max_task_retries=3)
+class _FolderWriter:
+    """One process for all folders, one folder at a time: its imports cost more than its drawings."""
+
+    def finish(self, folder: str, metric: str) -> TrialSummary | None:
+        return finish_trial(folder, metric)
+
+
+def _folder_writer() -> Any:
+    return _FolderWriter.options(name="trial-folders", get_if_exists=True).remote()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[list[int]]:
+    """SIGINT or SIGTERM once: Tune saves the experiment, `fit` returns, the signal is in the list. Twice: at once."""
+    received: list[int] = []
+
+    def stop(signum: int, _frame: object) -> None:
+        received.append(signum)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        print("\nstopping: saving what the trials have reached (once more to stop at once)", flush=True)
+        signal.raise_signal(signal.SIGUSR1)  # Tune's own request to stop gracefully, installed by `fit`
+
+    # SIGUSR1 before `fit` has installed its handler would end the process silently.
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        yield received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def ray_storage_path(url: str) -> str:
+    """A storage URL as Ray's `storage_path`: an absolute path, or `s3://bucket/prefix` with the server's address."""
+    if not url.startswith("s3://"):
+        return str(Path(url.removeprefix("file://")).resolve())
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return url
+    server = urlparse(endpoint)
+    return f"{url}?endpoint_override={server.netloc}&scheme={server.scheme}"
+
+
+def _param_space(plan: Plan) -> dict[str, Any]:
+    if not plan.points:
+        return {}
+    return {"trial": tune.grid_search([_config(plan, number, point) for number, point in enumerate(plan.points)])}
+
+
+def _config(plan: Plan, number: int, point: Point) -> dict[str, Any]:
+    return {
+        "number": number,
+        "seed": derive_seed(plan.params.seed, number),
+        "choices": point.choices,
+        "params": point.params.model_dump(),
+    }
+
+
+def _searcher(plan: Plan) -> OptunaSearch | None:
+    if plan.points:
+        return None
+    search = plan.params.search
+    return OptunaSearch(
+        space=functools.partial(_suggest, plan), metric=search.metric, mode=search.direction, seed=plan.params.seed
+    )
+
+
+def _suggest(plan: Plan, optuna_trial: Any) -> dict[str, Any]:
+    return {"trial": _config(plan, optuna_trial.number, plan.suggest(optuna_trial))}
+
+
+def _scheduler(plan: Plan) -> Any:
+    scheduler = plan.params.scheduler
+    if scheduler.type == "asha":
+        return ASHAScheduler(
+            time_attr="epoch",
+            max_t=max(plan.max_epochs, scheduler.grace_period),
+            grace_period=scheduler.grace_period,
+            reduction_factor=scheduler.reduction_factor,
+        )
+    if scheduler.type == "pbt":
+        ranges = plan.live_leaves
+        return PopulationBasedTraining(
+            time_attr="epoch",
+            perturbation_interval=scheduler.perturbation_interval,
+            quantile_fraction=scheduler.quantile_fraction,
+            hyperparam_mutations={"trial": {"params": {"train": {key: _domain(leaf) for key, leaf in ranges.items()}}}},
+            custom_explore_fn=functools.partial(_within_bounds, ranges),
+        )
+    return FIFOScheduler()
+
+
+def _domain(leaf: Any) -> Any:
+    if leaf.is_finite:
+        return tune.choice(list(leaf.values))
+    return tune.loguniform(*leaf.values) if leaf.kind == "loguniform" else tune.uniform(*leaf.values)
+
+
+def _within_bounds(ranges: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Perturbed values brought back into their ranges: Tune multiplies by 0.8 or 1.2 without looking."""
+    train = config["trial"]["params"]["train"]
+    for key, leaf in ranges.items():
+        if not leaf.is_finite:
+            train[key] = min(max(train[key], leaf.values[0]), leaf.values[1])
+    return config
+
+
+def _max_concurrent(params: SweepParams, resources: dict[str, float], cluster: Cluster) -> int | None:
+    if params.resources.max_concurrent != "auto":
+        return params.resources.max_concurrent
+    if params.search.algorithm != "optuna":
+        return None
+    # A searcher without a limit is asked for one trial at a time.
+    fits = [
+        offered / asked
+        for asked, offered in ((resources["cpu"], cluster.cpus), (resources["gpu"], cluster.gpus))
+        if asked
+    ]
+    return max(1, int(min(fits)))
+
+
+def _dirname(trial: Any) -> str:
+    return trial_folder_name(trial.config["trial"]["number"], trial.trial_id)

@@ -1,0 +1,214 @@
+"""A sweep from its plan to its champion: dataset, Ray, trials, folders, result store."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from crawler.manifest import Manifest, read_manifest
+from infra.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED
+from infra.errors import UserError
+from infra.storage import absolute_url
+from model_defs.checkpoint import Card, DatasetRef, read_card
+from tune import folder
+from tune.data import check_trainable, load_split
+from tune.folder import SweepRecord
+from tune.params import DataParams
+from tune.plan import Plan
+from tune.store.writer import ResultStore
+from tune.trial_folder import TrialSummary
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def open_dataset(plan: Plan) -> Manifest:
+    """The sweep's dataset, with both classes in train and val. Raises ManifestError or DataError."""
+    data = plan.sample.data
+    manifest = read_manifest(data.manifest, data.version)
+    check_trainable(manifest)
+    counts = {split: len(manifest.rows(split)) for split in ("train", "val", "test")}
+    print(f"dataset {data.manifest} v{manifest.version} ({manifest.hash[:12]}): " + _listing(counts), flush=True)
+    if data.manifest == DataParams().manifest:
+        print(
+            "  these are the demo faces, good to see the machine run and for nothing else;\n"
+            "  real data: python -m crawler import FOLDER --into file://./data/faces, then add here\n"
+            "  --set data.manifest=file://./data/faces --set name=faces",
+            flush=True,
+        )
+    return manifest
+
+
+def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bool) -> int:
+    """Run or go on, promote the best, say what to do next. Returns the exit code."""
+    ledger = _Ledger(plan, manifest, record)
+    ledger.write(status="running")
+    folder.write_record(plan.params, record)
+
+    print("starting Ray …", flush=True)
+    from tune import ray_sweep
+    from tune.progress import ProgressCallback, clock
+    from tune.store.callback import StoreCallback
+
+    cluster = ray_sweep.connect()
+    dashboard = f" · dashboard {cluster.dashboard}" if cluster.dashboard else ""
+    print(f"Ray is up: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs{dashboard}", flush=True)
+    search = plan.params.search
+    setup = _trial_setup(plan, manifest, record, ledger.git_commit)
+    _fill_cache(plan, manifest)
+    callbacks = [
+        StoreCallback(ResultStore(plan.params.store), ledger.sweep_id, setup.folder),
+        ray_sweep.TrialFolders(setup.folder, search.metric),
+        ProgressCallback(search.metric, search.direction, plan.num_trials),
+    ]
+    started = time.monotonic()
+    signum = ray_sweep.run_tuner(plan, setup, cluster, record.run, callbacks, retry_failed=retry_failed)
+    if signum is not None:
+        ledger.write(status="interrupted")
+        print("stopped; everything is kept. Go on with the same command.", flush=True)
+        return EXIT_TERMINATED if signum == signal.SIGTERM else EXIT_INTERRUPTED
+    summaries = ray_sweep.finish_folders(setup.folder, search.metric)
+    print(f"sweep '{plan.params.name}' ended after {clock(time.monotonic() - started)}", flush=True)
+    champion = _promote(plan, setup.manifest, summaries)
+    ledger.write(status="finished")
+    folder.write_record(plan.params, record.model_copy(update={"status": "finished", "champion": champion}))
+    if champion is None:
+        print("no trial reached a first epoch; python -m tune.store show TRIAL says why", file=sys.stderr)
+        return EXIT_FAILED
+    _say_next(plan)
+    return 0
+
+
+def say_finished(plan: Plan, record: SweepRecord) -> None:
+    """The sweep was already run to its end: what it found, and how to run something else."""
+    print(f"sweep '{plan.params.name}' is finished (run of {record.run}); nothing was trained.")
+    if record.champion:
+        print(f"its champion: {record.champion}")
+    print("another search: change the params and --set name=…; the same again: --fresh; failed trials: --retry-failed")
+    _say_next(plan)
+
+
+class _Ledger:
+    """The sweep's own row in the result store. Opened for a moment at a time: while trials run, the callback writes."""
+
+    def __init__(self, plan: Plan, manifest: Manifest, record: SweepRecord) -> None:
+        self.plan, self.manifest = plan, manifest
+        self.sweep_id = f"{plan.params.name}/{record.run}"
+        self.git_commit = _git_commit()
+
+    def write(self, status: str) -> None:
+        """Raises DatabaseError where the store cannot be opened."""
+        params = self.plan.params
+        store = ResultStore(params.store)
+        store.open()
+        store.sweep(
+            self.sweep_id, params.name, params.model_dump(mode="json"),
+            dataset_hash=self.manifest.hash, git_commit=self.git_commit, status=status,
+        )  # fmt: skip
+        store.close()
+
+
+def _trial_setup(plan: Plan, manifest: Manifest, record: SweepRecord, git_commit: str | None) -> Any:
+    from tune.trial import TrialSetup
+
+    data, search = plan.sample.data, plan.params.search
+    return TrialSetup(
+        sweep=plan.params.name,
+        folder=absolute_url(folder.run_url(plan.params, record)),
+        manifest=absolute_url(data.manifest),
+        dataset=DatasetRef(url=data.manifest, version=manifest.version, hash=manifest.hash),
+        cache=str(Path(data.cache).resolve()),
+        metric=search.metric,
+        mode=search.direction,
+        cpus=plan.params.resources.cpu,
+        git_commit=git_commit,
+    )
+
+
+def _fill_cache(plan: Plan, manifest: Manifest) -> None:
+    """Decode before the first trial starts, where a person can see it; what Optuna may choose later decodes then."""
+    trials = [point.params for point in plan.points] or [plan.sample]
+    wanted = {trial.preprocess.model_dump_json(): trial for trial in trials}
+    for trial in wanted.values():
+        for split in ("train", "val"):
+            load_split(manifest, split, trial.preprocess, Path(trial.data.cache).resolve(), _say_decoding(split))
+
+
+def _say_decoding(split: str) -> Any:
+    last = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 2 or done == total:
+            last = time.monotonic()
+            print(f"decoded {done:,} of {total:,} pictures of '{split}'", flush=True)
+
+    return say
+
+
+def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> str | None:
+    """Make the best trial the champion; the bundle's URL, None when no trial has a checkpoint."""
+    from tune.champion import champion_of, is_better, make_champion
+    from tune.evaluate import describe
+
+    search, params = plan.params.search, plan.params
+    ranked = [s for s in summaries if s.best_value is not None]
+    if not ranked:
+        return None
+    sign = 1 if search.direction == "max" else -1
+    best = max(ranked, key=lambda s: sign * (s.best_value or 0.0))
+    print(
+        f"best on validation: {search.metric} {best.best_value:.4f} by trial {best.trial_id}, epoch {best.best_epoch}"
+    )
+    champion = make_champion(best.folder, params.storage, Path(plan.sample.data.cache), manifest_url=manifest_url)
+    current = champion_of(params.store)
+    old = _card_or_none(current)
+    store = ResultStore(params.store)
+    store.open()
+    if is_better(champion.card, old, search.metric, search.direction):
+        store.alias("champion", champion.url, best.trial_id)
+        print(f"champion: {champion.url}")
+        if "test" in champion.card.metrics:
+            print("on the test split, which nothing was chosen by:")
+            for line in describe(champion.card.metrics["test"]):
+                print(f"  {line}")
+    else:
+        print(f"the champion stays {current}: better on the same validation data")
+        print(f"  to promote this one all the same: python -m tune.store promote {best.trial_id}")
+    store.close()
+    return champion.url
+
+
+def _card_or_none(url: str | None) -> Card | None:
+    try:
+        return read_card(url) if url else None
+    except UserError:
+        return None
+
+
+def _say_next(plan: Plan) -> None:
+    store = "" if plan.params.store == "sqlite:///runs/results.db" else f" --store {plan.params.store}"
+    print("next:")
+    print(f"  python -m tune.store top --sweep {plan.params.name}{store}")
+    print("  python -m bot check PHOTO.jpg")
+
+
+def _listing(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {split}" for split, n in counts.items())
+
+
+def _git_commit() -> str | None:
+    """The commit of the code, with '-dirty' when files differ from it; None outside a git checkout."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("-dirty" if changes else "")
