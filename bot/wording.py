@@ -15,9 +15,9 @@ _COLUMNS = ("left", "centre", "right")
 
 def percent(p: float) -> str:
     """A probability in whole percent, without claiming a certainty that no network has."""
-    if p > 0.995:
+    if p >= 0.995:
         return "over 99%"
-    if p < 0.005:
+    if p <= 0.005:
         return "under 1%"
     return f"{100 * p:.0f}%"
 

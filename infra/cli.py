@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -19,27 +21,57 @@ class Terminated(BaseException):
     """SIGTERM arrived; raised in the main thread so that `finally` blocks and context managers run."""
 
 
+def run_cli(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
+    """Run `main(None)` and exit: 0 done, 1 failed with one line, 2 wrong usage (argparse), 130/143 interrupted.
+
+    A reader of the output that has seen enough (`… | head`) is no failure: 0. Anything else that `main` lets out is
+    a bug, and keeps its traceback.
+    """
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    code = 0
+    try:
+        code = _exit_code(main)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _say(f"error: no space left on the disk{f' of {error.filename}' if error.filename else ''}; free some")
+            code = EXIT_FAILED
+        elif not (isinstance(error, BrokenPipeError) and _nobody_reads_stdout()):
+            raise
+        # Or Python tries once more to write what is left, and complains, at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _exit_code(main: Callable[[Sequence[str] | None], int | None]) -> int:
+    try:
+        return main(None) or 0
+    except UserError as error:
+        _say(f"error: {error}")
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return EXIT_INTERRUPTED
+    except Terminated:
+        _say("terminated")
+        return EXIT_TERMINATED
+    except SystemExit as error:  # argparse: --help and wrong usage
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        raise
+
+
 def _raise_terminated(_signum: int, _frame: object) -> None:
     raise Terminated
 
 
-def run_cli(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
-    """Run `main(None)` and exit: 0 done, 1 failed with one line, 2 wrong usage (argparse), 130/143 interrupted."""
-    signal.signal(signal.SIGTERM, _raise_terminated)
-    try:
-        code = main(None) or 0
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = EXIT_FAILED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = EXIT_INTERRUPTED
-    except Terminated:
-        print("terminated", file=sys.stderr)
-        code = EXIT_TERMINATED
-    except BrokenPipeError:
-        # `… | head` closed the pipe: nothing is wrong, and Python must not complain at shutdown either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+def _nobody_reads_stdout() -> bool:
+    """Whether it is standard output that broke, and not a connection to some server."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _say(line: str) -> None:
+    """One line on standard error. What a file or a web page put into it must not steer the terminal."""
+    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)

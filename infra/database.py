@@ -225,7 +225,7 @@ def _open_sqlite(parsed: sa.URL, url: str) -> sa.Engine:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to WAL. Of several processes that do so at once SQLite refuses some without waiting: try again."""
+    """Switch to WAL. Of several processes that do so at once SQLite refuses some without waiting: try again."""
     give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:

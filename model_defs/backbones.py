@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import pickle
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from model_defs.families import check_family
+from model_defs.families import check_family, check_picture
 from model_defs.frontends import build_frontend
-from model_defs.spec import BackboneSpec, Colour, SpecError
+from model_defs.spec import BackboneSpec, SpecError
 from model_defs.torchvision_import import import_torchvision
+
+# Without it a network that swallows packets would hold a trial for ever; it is the wait for an answer, not for the
+# whole file.
+DOWNLOAD_TIMEOUT_S = 20.0
+
+_ONLY_TENSORS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch.load's own switch
 
 
 class Backbone(nn.Module):
@@ -20,13 +31,14 @@ class Backbone(nn.Module):
     forward: float [N, C, S, S], normalised ▶ logits float [N]; positive means fake. One channel is repeated to three.
     """
 
-    def __init__(self, spec: BackboneSpec, image_size: int, colour: Colour, *, pretrained: bool = True) -> None:
+    def __init__(self, spec: BackboneSpec, image_size: int, *, pretrained: bool = True) -> None:
         """pretrained=False skips `spec.weights`: the weights come from a checkpoint afterwards.
 
         Raises SpecError for an unknown family, weights that do not fit, or a picture too small for the network.
         """
         super().__init__()
         check_family(spec.family, "params")
+        check_picture(spec.family, image_size)
         self.frontend = build_frontend(spec.frontend)
         self.network = _build_network(spec, pretrained)
         self._frozen = spec.frozen
@@ -34,8 +46,6 @@ class Backbone(nn.Module):
             head = _last_layer_name(self.network)
             for name, parameter in self.network.named_parameters():
                 parameter.requires_grad = name.startswith(f"{head}.")
-        del colour  # one channel is repeated at forward; the argument keeps the two network classes alike
-        self._check_size(spec.family, image_size)
 
     def forward(self, images: Tensor) -> Tensor:
         filtered = self.frontend(images)
@@ -45,7 +55,7 @@ class Backbone(nn.Module):
         return logits.flatten()
 
     def train(self, mode: bool = True) -> Backbone:
-        """A frozen network keeps its batch statistics: only its dropout and last layer learn."""
+        """A frozen network keeps its batch statistics; its dropout still drops, and only its last layer learns."""
         super().train(mode)
         if self._frozen and mode:
             for module in self.network.modules():
@@ -57,58 +67,80 @@ class Backbone(nn.Module):
         """Zero: a backbone is regularised by `train.weight_decay`."""
         return next(self.network.parameters()).new_zeros(())
 
-    def _check_size(self, family: str, image_size: int) -> None:
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                self.network(torch.zeros(1, 3, image_size, image_size))
-        except RuntimeError:
-            raise SpecError(
-                f"model.family: a {image_size}×{image_size} picture is too small for {family}; raise data.image_size"
-            ) from None
-        finally:
-            self.train(was_training)
-
 
 def _build_network(spec: BackboneSpec, pretrained: bool) -> nn.Module:
     models = import_torchvision().models
-    if spec.weights == "none" or not pretrained:
-        network: nn.Module = models.get_model(spec.family, weights=None)
-    elif spec.weights == "torchvision":
-        try:
-            network = models.get_model(spec.family, weights="DEFAULT")
-        except OSError as error:
-            raise SpecError(
-                f"model.weights: torchvision could not download the weights of {spec.family} "
-                f"({getattr(error, 'reason', error)}); use weights: none or a .safetensors file"
-            ) from None
+    network: nn.Module
+    if pretrained and spec.weights == "torchvision":
+        network = _download(models, spec.family)
     else:
         network = models.get_model(spec.family, weights=None)
-        _load_weights(network, Path(spec.weights), spec.family)
+        if pretrained and spec.weights != "none":
+            _load_weights(network, Path(spec.weights), spec.family)
     _replace_head(network, spec.dropout)
     return network
 
 
+def _download(models: Any, family: str) -> nn.Module:
+    """The family with torchvision's own weights, from its cache on disk or from the network."""
+    try:
+        with _careful_download():
+            network: nn.Module = models.get_model(family, weights="DEFAULT")
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:  # RuntimeError: the file's hash is wrong
+        raise SpecError(
+            f"model.weights: torchvision could not download the weights of {family} "
+            f"({getattr(error, 'reason', error)}); use weights: none or a .safetensors file"
+        ) from None
+    return network
+
+
+@contextmanager
+def _careful_download() -> Iterator[None]:
+    """Inside, torch waits no longer than DOWNLOAD_TIMEOUT_S for an answer and unpickles nothing but tensors.
+
+    torch.hub has no arguments that torchvision would hand on for either.
+    """
+    timeout, forced = socket.getdefaulttimeout(), os.environ.get(_ONLY_TENSORS)
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+    os.environ[_ONLY_TENSORS] = "1"
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(timeout)
+        if forced is None:
+            del os.environ[_ONLY_TENSORS]
+        else:
+            os.environ[_ONLY_TENSORS] = forced
+
+
 def _load_weights(network: nn.Module, path: Path, family: str) -> None:
-    """Load a .safetensors state dict; the last layer may be missing or have another number of classes."""
+    """Load a .safetensors state dict: of the torchvision network, or of a bundle of this project with the same family.
+
+    The last layer may be missing or have another number of classes: it is replaced anyway.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        state: Mapping[str, Tensor] = load_file(path)
+        state = {name.removeprefix("network."): tensor for name, tensor in load_file(path).items()}
     except FileNotFoundError:
         raise SpecError(f"model.weights: no file at {path}") from None
     except (SafetensorError, OSError) as error:
         raise SpecError(f"model.weights: {path} is not a readable safetensors file ({error})") from None
     head = _last_layer_name(network)
-    own = network.state_dict()
-    wrong = [
-        k for k, v in own.items() if not k.startswith(f"{head}.") and (k not in state or state[k].shape != v.shape)
-    ]
+    # The count of batches seen matters to no network here, and files converted from elsewhere often lack it.
+    body = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if not name.startswith(f"{head}.") and not name.endswith("num_batches_tracked")
+    }
+    wrong = [name for name, tensor in body.items() if name not in state or state[name].shape != tensor.shape]
     if wrong:
-        raise SpecError(f"model.weights: {path} does not fit {family}: {len(wrong)} tensors differ, first '{wrong[0]}'")
-    network.load_state_dict({k: v for k, v in state.items() if k in own and v.shape == own[k].shape}, strict=False)
+        first = f"'{wrong[0]}' " + ("has another shape" if wrong[0] in state else "is missing")
+        raise SpecError(f"model.weights: {path} does not fit {family}: of {len(wrong)} tensors, {first}")
+    if not all(torch.isfinite(state[name]).all() for name in body):
+        raise SpecError(f"model.weights: {path} holds numbers that are not finite")
+    network.load_state_dict({name: state[name] for name in body}, strict=False)
 
 
 def _last_layer_name(network: nn.Module) -> str:
@@ -117,14 +149,17 @@ def _last_layer_name(network: nn.Module) -> str:
     return names[-1]
 
 
-def _replace_head(network: nn.Module, dropout: float) -> None:
+def _replace_head(network: nn.Module, dropout: float | None) -> None:
+    """One output instead of a thousand, behind `dropout`; None keeps what the family has."""
     name = _last_layer_name(network)
     old = network.get_submodule(name)
     assert isinstance(old, nn.Linear)
-    new = nn.Linear(old.in_features, 1)
+    head: nn.Module = nn.Linear(old.in_features, 1)
+    own = [module for module in network.modules() if isinstance(module, nn.Dropout)]
+    if dropout is not None:
+        for module in own:
+            module.p = dropout
+        if dropout and not own:  # resnet, densenet, convnext, regnet and shufflenet have none
+            head = nn.Sequential(nn.Dropout(dropout), head)
     parent, _, attribute = name.rpartition(".")
-    setattr(network.get_submodule(parent), attribute, new)
-    if dropout:
-        for module in network.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
+    setattr(network.get_submodule(parent), attribute, head)

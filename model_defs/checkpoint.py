@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from infra.errors import UserError
-from infra.params import StrictModel
-from infra.storage import ObjectNotFound, open_storage
+from infra.params import ParamsError, StrictModel, validate
+from infra.storage import ObjectNotFound, Storage, open_storage
 from model_defs.preprocess import Preprocess
-from model_defs.spec import BackboneSpec, CnnSpec
+from model_defs.spec import CnnSpec, ModelSpec, SpecError, check_geometry
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
-MAX_CARD_BYTES = 4 * 1024 * 1024
-MAX_WEIGHTS_BYTES = 4 * 1024**3
+FORMAT = 1
+MAX_CARD_BYTES = 4 * 1024 * 1024  # a card has some 10 kB
+MAX_WEIGHTS_BYTES = 2 * 1024**3  # 400 million float32 numbers, the largest network a spec allows, are 1.6 GB
 
 
 class BundleError(UserError):
@@ -76,9 +79,9 @@ class Card(StrictModel):
     """
 
     format: Literal[1] = 1
-    id: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")
+    id: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     created_at: str
-    model: CnnSpec | BackboneSpec
+    model: ModelSpec
     preprocess: Preprocess
     temperature: float = Field(default=1.0, gt=0)
     bias: float = 0.0
@@ -89,15 +92,6 @@ class Card(StrictModel):
     limits: tuple[str, ...] = ()
     weights_sha256: str = ""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _choose_model(cls, content: Any) -> Any:
-        # One clear error instead of one for each member of the union.
-        if isinstance(content, dict) and isinstance(content.get("model"), dict):
-            kind = CnnSpec if content["model"].get("family") == "cnn" else BackboneSpec
-            content = {**content, "model": kind.model_validate(content["model"])}
-        return content
-
     def calibrated(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """The network's logits [N] as calibrated logits [N]: their sigmoid is the probability of being fake."""
         return np.asarray(logits, dtype=np.float64) / self.temperature + self.bias
@@ -105,7 +99,7 @@ class Card(StrictModel):
 
 def bundle_id(sweep: str, weights: bytes) -> str:
     """A name that is the same for the same weights: the sweep's name and the start of their sha256."""
-    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in sweep)[:80]
+    safe = re.sub(r"[^A-Za-z0-9._-]", "-", sweep)[:80].lstrip("._-") or "sweep"
     return f"{safe}-{hashlib.sha256(weights).hexdigest()[:8]}"
 
 
@@ -131,21 +125,21 @@ def write_bundle(url: str, card: Card, weights: bytes) -> None:
 
 def read_card(url: str) -> Card:
     """The card of the bundle at a storage URL. Raises BundleError, which says what is wrong with it."""
-    try:
-        data = open_storage(url).get(CARD)
-    except ObjectNotFound:
-        raise BundleError(f"no checkpoint bundle at {url}: there is no {CARD} in it") from None
-    if len(data) > MAX_CARD_BYTES:
-        raise BundleError(f"{url}/{CARD} is larger than {MAX_CARD_BYTES} bytes; it is not a model card")
+    data = _get(open_storage(url), CARD, MAX_CARD_BYTES)
+    if data is None:
+        raise BundleError(f"no checkpoint bundle at {url}: there is no {CARD} in it")
+    where = f"{url}/{CARD}"
     try:
         content = json.loads(data)
-        return Card.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{url}/{CARD}: {where}: {first['msg']}") from None
     except (ValueError, RecursionError):
-        raise BundleError(f"{url}/{CARD} is not JSON") from None
+        raise BundleError(f"{where} is not JSON") from None
+    written = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+    if written != FORMAT:
+        raise BundleError(f"{where} has the format {written!r:.20}, and this version reads {FORMAT}: use the other one")
+    try:
+        return validate(Card, content, where)
+    except ParamsError as error:
+        raise BundleError(str(error)) from None
 
 
 def load_bundle(url: str) -> tuple[nn.Module, Card]:
@@ -154,32 +148,58 @@ def load_bundle(url: str) -> tuple[nn.Module, Card]:
     Refuses weights whose hash is not the card's, tensors that do not fit the card's network, and non-finite ones.
     Raises BundleError.
     """
+    card = read_card(url)
+    data = _get(open_storage(url), WEIGHTS, MAX_WEIGHTS_BYTES)
+    if data is None:
+        raise BundleError(f"the bundle at {url} has a card but no {WEIGHTS}; copy the whole folder")
+    if hashlib.sha256(data).hexdigest() != card.weights_sha256:
+        raise BundleError(f"{url}/{WEIGHTS} is not the file its card was written for (sha256 differs); copy it again")
+    state = _tensors(data, f"{url}/{WEIGHTS}")
+    network = _network(card, len(data), url)
+    if _shapes(network.state_dict()) != _shapes(state):
+        raise BundleError(f"{url}: the weights do not fit the network on the card")
+    network.load_state_dict(state)
+    return network.eval(), card
+
+
+def _get(storage: Storage, key: str, max_bytes: int) -> bytes | None:
+    """The object, None when it is not there; its size is looked at before it is read."""
+    try:
+        size = storage.size(key)
+        if size > max_bytes:
+            raise BundleError(f"{storage.url}/{key} has {size:,} bytes, over the limit of {max_bytes:,}")
+        return storage.get(key)
+    except ObjectNotFound:
+        return None
+
+
+def _tensors(data: bytes, where: str) -> dict[str, Tensor]:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from model_defs.network import build_network
-
-    card = read_card(url)
-    storage = open_storage(url)
-    try:
-        size = storage.size(WEIGHTS)
-        if size > MAX_WEIGHTS_BYTES:
-            raise BundleError(f"{url}/{WEIGHTS} has {size:,} bytes, over the limit of {MAX_WEIGHTS_BYTES:,}")
-        data = storage.get(WEIGHTS)
-    except ObjectNotFound:
-        raise BundleError(f"the bundle at {url} has a card but no {WEIGHTS}; copy the whole folder") from None
-    if hashlib.sha256(data).hexdigest() != card.weights_sha256:
-        raise BundleError(f"{url}/{WEIGHTS} is not the file its card was written for (sha256 differs); copy it again")
     try:
         state = load(data)
-    except (SafetensorError, ValueError) as error:
-        raise BundleError(f"{url}/{WEIGHTS} is not a safetensors file: {error}") from None
-    network = build_network(card.model, card.preprocess.image_size, card.preprocess.colour, pretrained=False)
-    expected = {k: v.shape for k, v in network.state_dict().items()}
-    if expected != {k: v.shape for k, v in state.items()}:
-        raise BundleError(f"{url}: the weights do not fit the network on the card")
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a number format unknown to torch
+        raise BundleError(f"{where} is not a safetensors file: {error}") from None
     if any(t.is_floating_point() and not torch.isfinite(t).all() for t in state.values()):
-        raise BundleError(f"{url}/{WEIGHTS} holds numbers that are not finite; the training went wrong")
-    network.load_state_dict(state)
-    return network.eval(), card
+        raise BundleError(f"{where} holds numbers that are not finite; the training went wrong")
+    return state
+
+
+def _network(card: Card, num_bytes: int, url: str) -> nn.Module:
+    """The network of the card, its weights random."""
+    from model_defs.network import build_network
+
+    side, colour = card.preprocess.image_size, card.preprocess.colour
+    try:
+        # A card may promise more than its weights hold; building that network could take all memory.
+        if isinstance(card.model, CnnSpec) and 4 * check_geometry(card.model, side, colour) > num_bytes:
+            raise BundleError(f"{url}: the weights do not fit the network on the card")
+        return build_network(card.model, side, colour, pretrained=False)
+    except SpecError as error:
+        raise BundleError(f"{url}/{CARD}: {error}") from None
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import torch
 from torch import Tensor, nn
 
 from model_defs.frontends import build_frontend
-from model_defs.spec import (
-    CHANNELS,
-    CnnSpec,
-    Colour,
-    ConvBlock,
-    DenseLayer,
-    check_geometry,
-    frontend_channels,
-)
+from model_defs.spec import CnnSpec, Colour, ConvBlock, DenseLayer, frontend_channels, trace_geometry
 
 
 class Cnn(nn.Module):
@@ -29,7 +20,7 @@ class Cnn(nn.Module):
         """Raises SpecError where a layer does not fit the picture."""
         super().__init__()
         spec = spec.canonical()
-        check_geometry(spec, image_size, colour)
+        features = trace_geometry(spec, image_size, colour).features
         self.frontend = build_frontend(spec.frontend)
         channels = frontend_channels(spec.frontend, colour)
         self.blocks = nn.Sequential()
@@ -41,7 +32,6 @@ class Cnn(nn.Module):
             "avg": nn.AdaptiveAvgPool2d(1),
             "max": nn.AdaptiveMaxPool2d(1),
         }[spec.global_pool]
-        features = self._count_features(image_size, colour)
         self.dense = nn.Sequential()
         for number, layer in enumerate(spec.dense, start=1):
             self.dense.add_module(f"dense{number}", _dense_layer(layer, features))
@@ -64,15 +54,6 @@ class Cnn(nn.Module):
             penalty = penalty + strength * weight.square().sum()
         return penalty
 
-    def _count_features(self, image_size: int, colour: Colour) -> int:
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
-            probe = torch.zeros(1, CHANNELS[colour], image_size, image_size)
-            features = int(self.pool(self.blocks(self.frontend(probe))).numel())
-        self.train(was_training)
-        return features
-
 
 def _conv_block(block: ConvBlock, channels: int) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -80,8 +61,7 @@ def _conv_block(block: ConvBlock, channels: int) -> nn.Sequential:
     if block.norm == "batch":
         layers["norm"] = nn.BatchNorm2d(block.filters)
     elif block.norm == "group":
-        groups = max(g for g in range(1, 33) if block.filters % g == 0)
-        layers["norm"] = nn.GroupNorm(groups, block.filters)
+        layers["norm"] = nn.GroupNorm(block.groups, block.filters)
     elif block.norm == "instance":
         layers["norm"] = nn.InstanceNorm2d(block.filters, affine=True)
     layers["activation"] = activation(block.activation)

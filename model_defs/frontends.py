@@ -1,7 +1,7 @@
 """Fixed forensic filters in front of a network: they hide what a face looks like and keep how it was made.
 
-Each takes and returns float tensors [N, C, H, W] in the normalised range of the preprocessing, has no trainable
-weights, and keeps H and W.
+Each takes float [N, C, H, W] in the normalised range of the preprocessing, has no trainable weights and keeps H and W;
+what it returns has the channels of `model_defs.spec.frontend_channels` and a range of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class NPR(nn.Module):
 
 
 class SRM(nn.Module):
-    """Three high-pass filters of the spatial rich model on the luma: [N, C, H, W] ▶ [N, 3, H, W].
+    """Three high-pass filters of the spatial rich model on the luma: [N, C, H, W] ▶ float32 [N, 3, H, W].
 
     Source: Fridrich and Kodovský, "Rich Models for Steganalysis of Digital Images", 2012, in the three-kernel
     form of Zhou et al., "Learning Rich Features for Image Manipulation Detection", CVPR 2018.
@@ -47,12 +47,20 @@ class SRM(nn.Module):
         self.register_buffer("kernels", kernels.unsqueeze(1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        padded = F.pad(luma(images), (2, 2, 2, 2), mode="replicate")
-        return F.conv2d(padded, self.kernels.to(images.dtype))
+        # In float32 also under autocast: half precision rounds away the very residue that is looked for.
+        with torch.autocast(images.device.type, enabled=False):
+            padded = F.pad(luma(images.float()), (2, 2, 2, 2), mode="replicate")
+            return F.conv2d(padded, self.kernels.float())
+
+
+# Rounding of float32 leaves magnitudes of about 1e-7 where there is nothing; below the floor all is the same nothing.
+_FLOOR = 1e-6
+_LEAST_SPREAD = 1e-3  # keeps a picture with no spectrum to speak of from being divided by nothing
 
 
 class Spectrum(nn.Module):
-    """Log magnitude of the centred Fourier transform of the luma: [N, C, H, W] ▶ [N, 1, H, W], each image standardised.
+    """Log magnitude of the centred Fourier transform of the luma: [N, C, H, W] ▶ float32 [N, 1, H, W], each image of
+    mean 0 and standard deviation 1; the constant part is at [H // 2, W // 2].
 
     Upsampling leaves peaks and a raised tail in the spectrum. Source: Frank et al., "Leveraging Frequency Analysis
     for Deep Fake Image Recognition", ICML 2020.
@@ -61,9 +69,9 @@ class Spectrum(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         # In float32 also under autocast: a half-precision FFT exists on few devices and for few sizes.
         transformed = torch.fft.fft2(luma(images.float()), norm="ortho")
-        magnitude = torch.fft.fftshift(transformed.abs(), dim=(-2, -1)).add(1e-6).log()
+        magnitude = torch.fft.fftshift(transformed.abs(), dim=(-2, -1)).add(_FLOOR).log()
         mean = magnitude.mean(dim=(-2, -1), keepdim=True)
-        spread = magnitude.std(dim=(-2, -1), keepdim=True).clamp_min(1e-3)
+        spread = magnitude.std(dim=(-2, -1), keepdim=True, correction=0).clamp_min(_LEAST_SPREAD)
         standardised: Tensor = (magnitude - mean) / spread
         return standardised
 

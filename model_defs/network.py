@@ -13,7 +13,7 @@ def build_network(spec: ModelSpec, image_size: int, colour: Colour, *, pretraine
     """The network of `spec`: float [N, C, S, S] ▶ logits [N]. Raises SpecError when it cannot work."""
     if isinstance(spec, CnnSpec):
         return Cnn(spec, image_size, colour)
-    return Backbone(spec, image_size, colour, pretrained=pretrained)
+    return Backbone(spec, image_size, pretrained=pretrained)
 
 
 def conv_layers(network: nn.Module) -> dict[str, nn.Conv2d]:

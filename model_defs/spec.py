@@ -7,9 +7,10 @@ A network is either a CNN of the project's own grammar (``family: cnn``) or a to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from infra.errors import UserError
 from infra.params import StrictModel, validate
@@ -22,8 +23,10 @@ Colour: TypeAlias = Literal["rgb", "grey"]
 CHANNELS: Mapping[str, int] = {"rgb": 3, "grey": 1}
 
 # A dense layer behind a large flattened picture quickly asks for more memory than any card has; 400 million
-# float32 weights are 1.6 GB, and four times that under Adam.
+# float32 weights are 1.6 GB, and four times that under Adam (weights, gradients and two moments).
 MAX_PARAMETERS = 400_000_000
+
+MAX_GROUPS = 32  # Wu and He, "Group Normalization", ECCV 2018
 
 
 class SpecError(UserError):
@@ -31,12 +34,17 @@ class SpecError(UserError):
 
 
 class ConvBlock(StrictModel):
-    """convolution ▶ norm ▶ activation ▶ pooling ▶ dropout."""
+    """convolution ▶ norm ▶ activation ▶ pooling ▶ dropout.
+
+    padding: zeros added at every edge; 'same' keeps ceil(side / stride) for odd kernels and one pixel less for even
+    ones at stride 1, because every edge gets as much. pool_size: also its stride, as Keras has it. dropout: of whole
+    channels. l2: λ of λ·‖W‖² added to the loss.
+    """
 
     filters: int = Field(ge=1, le=4096)
     kernel: int = Field(default=3, ge=1, le=31)
     stride: int = Field(default=1, ge=1, le=16)
-    padding: Literal["same", "valid"] | int = "same"
+    padding: Literal["same", "valid"] | Annotated[int, Field(ge=0, le=15)] = "same"
     norm: Norm = "none"
     activation: Activation = "relu"
     pool: Literal["max", "avg", "none"] = "max"
@@ -44,18 +52,20 @@ class ConvBlock(StrictModel):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     l2: float = Field(default=0.0, ge=0.0)
 
-    @model_validator(mode="after")
-    def _padding_fits(self) -> ConvBlock:
-        if isinstance(self.padding, int) and not 0 <= self.padding <= 15:
-            raise ValueError(f"padding must be same, valid or a number from 0 to 15, not {self.padding}")
-        return self
-
     @property
     def pad(self) -> int:
-        """Pixels added at every edge. 'same' keeps ceil(side / stride) for odd kernels; even kernels lose one pixel."""
+        """Pixels added at every edge."""
         if self.padding == "same":
             return (self.kernel - 1) // 2
         return 0 if self.padding == "valid" else self.padding
+
+    @property
+    def groups(self) -> int:
+        """Groups of `norm: group`: as many as divide the filters, up to 32, each of two channels or more.
+
+        One channel a group would be instance norm. A prime number of filters makes one group of all.
+        """
+        return max(g for g in range(1, MAX_GROUPS + 1) if self.filters % g == 0 and (g == 1 or 2 * g <= self.filters))
 
 
 class DenseLayer(StrictModel):
@@ -69,7 +79,10 @@ class DenseLayer(StrictModel):
 
 
 class CnnSpec(StrictModel):
-    """A CNN from scratch. `depth` and `dense_depth` use only the first so many layers of their lists."""
+    """A CNN from scratch. `depth` and `dense_depth` use only the first so many layers of their lists.
+
+    `block_defaults` and `dense_defaults` beside them hold what every block or dense layer has unless it says otherwise.
+    """
 
     family: Literal["cnn"] = "cnn"
     frontend: Frontend = "none"
@@ -82,6 +95,10 @@ class CnnSpec(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _spread_defaults(cls, content: Any) -> Any:
+        for section in _DEFAULTS:
+            given = content.get(section) if isinstance(content, Mapping) else None
+            if not isinstance(given, Mapping | None):
+                raise ValueError(f"{section} should be a mapping of keys to values, not {given!r:.80}")
         return spread_defaults(content)
 
     @model_validator(mode="after")
@@ -108,32 +125,48 @@ class BackboneSpec(StrictModel):
     """A torchvision network with one output.
 
     weights: 'none' (random), 'torchvision' (its own, downloaded by torchvision), or the path of a .safetensors file.
-    frozen: train only the new last layer.
+    frozen: train only the new last layer. dropout: before the last layer; null keeps the family's own, mostly none.
     """
 
     family: str
     frontend: Frontend = "none"
     weights: str = "none"
     frozen: bool = False
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    dropout: float | None = Field(default=None, ge=0.0, lt=1.0)
 
     def canonical(self) -> BackboneSpec:
         """Itself: a backbone has no unused layers."""
         return self
 
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_safe(cls, weights: str) -> str:
+        if weights not in ("none", "torchvision") and not weights.endswith(".safetensors"):
+            raise ValueError(
+                f"must be none, torchvision or a .safetensors file, not {weights!r:.200} "
+                "(other formats can run code when they are opened)"
+            )
+        return weights
+
     @model_validator(mode="after")
     def _frozen_has_weights(self) -> BackboneSpec:
         if self.frozen and self.weights == "none":
             raise ValueError("frozen: true needs weights; a frozen random network learns nothing")
-        if self.weights not in ("none", "torchvision") and not self.weights.endswith(".safetensors"):
-            raise ValueError(
-                f"weights must be none, torchvision or a .safetensors file, not {self.weights!r} "
-                "(other formats can run code when they are opened)"
-            )
         return self
 
 
-ModelSpec: TypeAlias = CnnSpec | BackboneSpec
+def _kind(content: Any) -> str:
+    if isinstance(content, Mapping):
+        return "cnn" if content.get("family", "cnn") == "cnn" else "backbone"
+    return "cnn" if isinstance(content, CnnSpec) else "backbone"
+
+
+# The family decides which grammar is meant, so that an error is about that one and not about both.
+ModelSpec: TypeAlias = Annotated[
+    Annotated[CnnSpec, Tag("cnn")] | Annotated[BackboneSpec, Tag("backbone")], Discriminator(_kind)
+]
+
+_DEFAULTS: Mapping[str, str] = {"block_defaults": "blocks", "dense_defaults": "dense"}
 
 
 def spread_defaults(content: Any) -> Any:
@@ -144,7 +177,7 @@ def spread_defaults(content: Any) -> Any:
     if not isinstance(content, Mapping):
         return content
     spread = dict(content)
-    for section, key in (("block_defaults", "blocks"), ("dense_defaults", "dense")):
+    for section, key in _DEFAULTS.items():
         defaults = spread.pop(section, None) or {}
         layers = spread.get(key)
         if isinstance(defaults, Mapping) and isinstance(layers, (list, tuple)):
@@ -155,53 +188,112 @@ def spread_defaults(content: Any) -> Any:
 def parse_model_spec(content: Any, where: str) -> ModelSpec:
     """The validated spec of a concrete (no search-space leaves) mapping. Raises ParamsError or SpecError."""
     if isinstance(content, Mapping) and content.get("family", "cnn") != "cnn":
-        from model_defs.families import check_family
+        if isinstance(content["family"], str):
+            from model_defs.families import check_family
 
-        spec = validate(BackboneSpec, content, where, "model")
-        check_family(spec.family, where)
-        return spec
+            # First, or the error would be about the keys that the unknown family does not have.
+            check_family(content["family"], where)
+        return validate(BackboneSpec, content, where, "model")
     return validate(CnnSpec, content, where, "model").canonical()
 
 
-def check_geometry(spec: ModelSpec, image_size: int, colour: Colour) -> int:
+@dataclass(frozen=True)
+class Geometry:
+    """What becomes of a picture in a CNN.
+
+    sides: of the square map behind each block. features: numbers that reach the first dense layer, or the output.
+    parameters: trainable weights and biases. min_batch: pictures that a training batch needs.
+    """
+
+    sides: tuple[int, ...]
+    features: int
+    parameters: int
+    min_batch: int
+
+
+def check_geometry(spec: ModelSpec, image_size: int, colour: Colour, batch_size: int | None = None) -> int:
     """The number of trainable parameters, after checking that every layer fits what is left of the picture.
 
-    Raises SpecError naming the layer. Backbones are checked by torch itself when they are built.
+    batch_size: of training, where it is known. A backbone is only checked for the smallest picture it takes, and its
+    parameters are not counted (0). Raises SpecError naming the layer.
     """
     if isinstance(spec, BackboneSpec):
+        from model_defs.families import check_picture
+
+        check_picture(spec.family, image_size)
         return 0
-    side, channels, parameters = image_size, frontend_channels(spec.frontend, colour), 0
+    geometry = trace_geometry(spec, image_size, colour)
+    if batch_size is not None and batch_size < geometry.min_batch:
+        raise SpecError(
+            f"train.batch_size: batch norm of single numbers needs {geometry.min_batch} pictures in a batch, "
+            f"not {batch_size}; use norm: none or group"
+        )
+    return geometry.parameters
+
+
+def trace_geometry(spec: CnnSpec, image_size: int, colour: Colour) -> Geometry:
+    """The way of a picture of `image_size` through the layers of `spec`. Raises SpecError naming the layer."""
+    spec = spec.canonical()
+    side, channels, parameters, min_batch = image_size, frontend_channels(spec.frontend, colour), 0, 1
+    sides: list[int] = []
     for number, block in enumerate(spec.blocks):
-        layer, padded = f"model.blocks.{number}", side + 2 * block.pad
-        if block.kernel > padded:
-            raise SpecError(
-                f"{layer}.kernel: {block.kernel}×{block.kernel} is larger than the {padded}×{padded} that is left "
-                f"there of a {image_size}×{image_size} picture; use fewer blocks, less pooling or a larger image_size"
-            )
-        side = (padded - block.kernel) // block.stride + 1
         parameters += block.filters * (channels * block.kernel**2 + 1) + 2 * block.filters * (block.norm != "none")
+        _check_parameters(parameters, f"model.blocks.{number}.filters")
+        mapped = _convolved(block, side, number, image_size)
+        if block.norm == "batch" and mapped == 1:
+            min_batch = 2
+        side = _pooled(block, mapped, number, image_size)
         channels = block.filters
-        if block.pool != "none":
-            if block.pool_size > side:
-                raise SpecError(
-                    f"{layer}.pool_size: a {block.pool_size}×{block.pool_size} pool is larger than the {side}×{side} "
-                    f"that is left there of a {image_size}×{image_size} picture; set pool: none or use fewer blocks"
-                )
-            side = (side - block.pool_size) // block.pool_size + 1
-        if block.norm == "instance" and side == 1:
-            raise SpecError(f"{layer}.norm: instance norm of a 1×1 map is always zero; use batch or group")
-    features = channels * (side * side if spec.global_pool == "none" else 1)
+        sides.append(side)
+    features = first = channels * (side * side if spec.global_pool == "none" else 1)
     for number, dense in enumerate(spec.dense):
         parameters += features * dense.nodes + dense.nodes * (1 if dense.norm == "none" else 3)
+        _check_parameters(parameters, f"model.dense.{number}.nodes")
+        if dense.norm == "batch":
+            min_batch = 2
         features = dense.nodes
-        if parameters > MAX_PARAMETERS:
-            raise SpecError(
-                f"model.dense.{number}.nodes: the network would have {parameters:,} parameters, over the limit of "
-                f"{MAX_PARAMETERS:,}; use global_pool: avg, more pooling or fewer nodes"
-            )
-    return parameters + features + 1
+    return Geometry(tuple(sides), first, parameters + features + 1, min_batch)
 
 
 def frontend_channels(frontend: Frontend, colour: Colour) -> int:
     """Channels that the front end hands to the first convolution."""
     return {"none": CHANNELS[colour], "npr": CHANNELS[colour], "srm": 3, "spectrum": 1}[frontend]
+
+
+def _convolved(block: ConvBlock, side: int, number: int, image_size: int) -> int:
+    """The side behind the block's convolution and norm."""
+    padded = side + 2 * block.pad
+    if block.kernel > padded:
+        raise SpecError(
+            f"model.blocks.{number}.kernel: {block.kernel}×{block.kernel} is larger than the {padded}×{padded} that is "
+            f"left there of a {image_size}×{image_size} picture; use fewer blocks, less pooling or a larger image_size"
+        )
+    side = (padded - block.kernel) // block.stride + 1
+    channels_together = {"instance": 1, "group": block.filters // block.groups}.get(block.norm, 0)
+    if channels_together * side * side == 1:
+        raise SpecError(
+            f"model.blocks.{number}.norm: {block.norm} norm of a 1×1 map is always zero, for each number is its own "
+            "mean; use norm: batch or none, fewer blocks or a larger image_size"
+        )
+    return side
+
+
+def _pooled(block: ConvBlock, side: int, number: int, image_size: int) -> int:
+    """The side behind the block's pooling."""
+    if block.pool == "none":
+        return side
+    if block.pool_size > side:
+        raise SpecError(
+            f"model.blocks.{number}.pool_size: a {block.pool_size}×{block.pool_size} pool is larger than the "
+            f"{side}×{side} that is left there of a {image_size}×{image_size} picture; set pool: none or use fewer "
+            "blocks"
+        )
+    return (side - block.pool_size) // block.pool_size + 1
+
+
+def _check_parameters(parameters: int, key: str) -> None:
+    if parameters > MAX_PARAMETERS:
+        raise SpecError(
+            f"{key}: the network would have {parameters:,} parameters, over the limit of {MAX_PARAMETERS:,}; use "
+            "global_pool: avg, more pooling, smaller kernels or fewer filters and nodes"
+        )

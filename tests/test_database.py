@@ -113,6 +113,30 @@ class TestEveryDatabase:
             assert connection.exec_driver_sql("SELECT count(*) FROM trials").scalar_one() == 1
         engine.dispose()
 
+    def test_a_migration_under_way_is_waited_for(self, url: str) -> None:
+        engine, second = open_engine(url), open_engine(url)
+        migrate(engine, [(1, FIRST)])
+        started, done = threading.Event(), []
+
+        def slow(_: sa.Connection) -> None:
+            done.append("slow")
+            started.set()
+            other.join(timeout=0.5)  # long enough for the other to run into the lock, or past it
+
+        steps: list[Step] = [(1, FIRST), (2, [slow])]
+
+        def migrate_too() -> None:
+            started.wait(timeout=20)
+            migrate(second, steps)
+
+        other = threading.Thread(target=migrate_too)
+        other.start()
+        migrate(engine, steps)
+        other.join(timeout=20)
+        assert done == ["slow"]
+        engine.dispose()
+        second.dispose()
+
     def test_writers_wait_for_each_other(self, url: str) -> None:
         """Read-then-write transactions of many threads: none fails, none is lost."""
         engine = open_engine(url)

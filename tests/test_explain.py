@@ -22,26 +22,29 @@ from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget  #
 
 
 def plain_copy(network: nn.Module) -> nn.Module:
-    """The same function without in-place activations and frozen weights, as grad-cam needs it."""
+    """The same function without in-place activations, every layer reached by a gradient, as grad-cam needs it."""
     plain = copy.deepcopy(network)
     for module in plain.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
-    return plain.requires_grad_(True)
+    plain.requires_grad_(False)
+    next(iter(conv_layers(plain).values())).requires_grad_(True)  # the first: gradients flow through all that follow
+    return plain
 
 
-def assert_equal_to_grad_cam(network: nn.Module, picture: Tensor, every: int = 1, alive: bool = True) -> None:
+def assert_equal_to_grad_cam(network: nn.Module, picture: Tensor, every: int = 1, sides: str = "fake real") -> None:
     reference = plain_copy(network)
     lively = 0
-    for side, category in (("fake", 1), ("real", 0)):
-        heatmaps = explain(network, picture, side)
-        assert [h.name for h in heatmaps] == list(conv_layers(network)) or every > 1
+    for side in sides.split():
+        heatmaps = explain(network, picture, "fake" if side == "fake" else "real")
+        assert sorted(h.name for h in heatmaps) == sorted(conv_layers(network))
+        target = BinaryClassifierOutputTarget(1 if side == "fake" else 0)
         for heatmap in heatmaps[::every]:
             with GradCAM(reference, [reference.get_submodule(heatmap.name)]) as grad_cam:
-                expected = grad_cam(picture, [BinaryClassifierOutputTarget(category)])[0]
+                expected = grad_cam(picture, [target])[0]
             np.testing.assert_allclose(heatmap.map, expected, atol=1e-4, err_msg=heatmap.name)
             lively += bool(heatmap.map.max() > 0.99)
-    assert lively > 0 or not alive
+    assert lively > 0
 
 
 CNN_BLOCKS = [{"filters": 6}, {"filters": 8}, {"filters": 10}]
@@ -63,13 +66,13 @@ def test_our_networks_match_grad_cam_layer_by_layer(kind: str) -> None:
     assert_equal_to_grad_cam(network, torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
 
 
-# Every 7th and 11th layer where grad-cam alone would take half a minute; both numbers meet all kinds of layers.
+# Every so many layers where grad-cam, with its pass for each, would take minutes.
 @pytest.mark.parametrize(
-    ("family", "every"), [("resnet18", 1), ("mobilenet_v3_small", 5), ("efficientnet_b0", 7), ("densenet121", 11)]
+    ("family", "every"), [("resnet18", 1), ("mobilenet_v3_small", 1), ("efficientnet_b0", 3), ("densenet121", 5)]
 )
 def test_torchvision_families_match_grad_cam_layer_by_layer(family: str, every: int) -> None:
-    network = network_of({"family": family}, image_size=64)
-    assert_equal_to_grad_cam(network, torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)), every)
+    network = network_of({"family": family}, image_size=48)
+    assert_equal_to_grad_cam(network, torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(1)), every, "real")
 
 
 @pytest.mark.parametrize("frozen", [["layer1"], ["conv1", "layer2.0"], [""]])
@@ -79,7 +82,7 @@ def test_frozen_layers_have_the_maps_they_would_have_unfrozen(frozen: list[str])
         if any(name.startswith(f"network.{part}") for part in frozen):
             parameter.requires_grad = False
     kept = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
-    assert_equal_to_grad_cam(network, torch.randn(1, 3, 32, 32), every=4)
+    assert_equal_to_grad_cam(network, torch.randn(1, 3, 32, 32), every=6, sides="fake")
     assert {name: parameter.requires_grad for name, parameter in network.named_parameters()} == kept
 
 
@@ -125,7 +128,8 @@ class Shared(nn.Module):
 def test_a_layer_that_runs_twice_has_a_map_for_each_run_and_an_unused_one_says_so() -> None:
     torch.manual_seed(3)
     network = Shared().eval()
-    first, second, spare = explain(network, torch.randn(1, 3, 16, 16), "fake")
+    picture = torch.randn(1, 3, 16, 16)
+    first, second, spare = explain(network, picture, "fake")
     assert (first.name, first.size) == ("conv", (16, 16))
     assert (second.name, second.size) == ("conv#2", (8, 8))
     assert (spare.name, spare.size, spare.dead, spare.share, spare.peak) == ("spare", (0, 0), True, 0.0, 0.0)
@@ -141,11 +145,7 @@ def test_a_layer_that_runs_twice_has_a_map_for_each_run_and_an_unused_one_says_s
             logits: Tensor = self.head(self.two(self.one(images).relu()[..., ::2, ::2]).relu())
             return logits
 
-    torch.manual_seed(3)
-    Shared()  # the same draws as above, so that the picture is the same
-    picture = torch.randn(1, 3, 16, 16)
-    shared = explain(network, picture, "fake")[:2]
-    for mine, expected in zip(shared, explain(Unrolled().eval(), picture, "fake"), strict=True):
+    for mine, expected in zip((first, second), explain(Unrolled().eval(), picture, "fake"), strict=True):
         np.testing.assert_allclose(mine.map, expected.map, atol=1e-5)
         assert mine.peak == pytest.approx(expected.peak, rel=1e-4)
 

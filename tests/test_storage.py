@@ -316,21 +316,23 @@ for key in ("new", "old2"):
 
         monkeypatch.setattr(os, "link", no_links)  # what exFAT answers
         storage = open_storage(str(tmp_path))
-        start, won = threading.Barrier(8), []
+        keys = [f"d/{i:02d}" for i in range(50)]
+        start = threading.Barrier(8)
 
-        def write(writer: int) -> None:
-            start.wait()
-            if storage.put_if_absent("d/k", content(writer)):
-                won.append(writer)
+        def write(writer: int) -> list[bool]:
+            won = []
+            for key in keys:
+                start.wait(timeout=60)
+                won.append(storage.put_if_absent(key, content(writer)))
+            return won
 
-        threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(won) == 1
-        assert storage.get("d/k") == content(won[0])
-        assert list(storage.list()) == ["d/k"]
+        with ThreadPoolExecutor(8) as pool:
+            won = list(pool.map(write, range(8)))
+        for index, key in enumerate(keys):
+            winners = [writer for writer in range(8) if won[writer][index]]
+            assert len(winners) == 1, f"{key} was won by {winners}"
+            assert storage.get(key) == content(winners[0])
+        assert list(storage.list()) == keys
 
 
 class TestS3:

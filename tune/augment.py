@@ -9,8 +9,12 @@ from torch import Tensor
 from tune.params import Augment
 
 
-def augment_batch(images: Tensor, params: Augment) -> Tensor:
-    """float [N, C, S, S] ▶ the same shape. Randomness from torch's global generator."""
+def augment_batch(images: Tensor, params: Augment, black: Tensor) -> Tensor:
+    """float [N, C, S, S], normalised ▶ the same shape. Randomness from torch's global generator.
+
+    black: float [1, C, 1, 1], the normalised value of a black pixel. Values are not clipped at white and black, which
+    would erase the traces that lie there.
+    """
     count, _, side, _ = images.shape
     device = images.device
     if params.flip:
@@ -21,7 +25,8 @@ def augment_batch(images: Tensor, params: Augment) -> Tensor:
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
         images = (images - mean) * factor + mean
     if params.brightness:
-        images = images * (1 + params.brightness * (2 * torch.rand(count, 1, 1, 1, device=device) - 1))
+        factor = 1 + params.brightness * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
+        images = (images - black) * factor + black
     if params.shift:
         images = _shift(images, round(params.shift * side))
     return images

@@ -38,17 +38,24 @@ def fit_calibration(labels: Floats, logits: Floats) -> tuple[float, float]:
 def choose_thresholds(labels: Floats, logits: Floats, max_error: float = 0.05) -> tuple[Thresholds, float]:
     """The decision at 0.5 and the narrowest symmetric unsure band outside which at most `max_error` of answers err.
 
-    logits: calibrated. Returns the thresholds and the error rate that the answers outside the band have on this data.
-    The band is never narrower than ±0.05, so that a coin toss is not called a verdict, nor wider than ±0.45.
+    logits: calibrated. Returns the thresholds and the error rate of the answers outside the band on this data, NaN
+    where there are none.
+    The band is never narrower than ±0.05, so that a coin toss is not called a verdict, nor wider than ±0.45, even
+    where the surest answers err more often than asked: the returned rate says so.
     """
     p_fake = sigmoid(logits)
+    is_fake = np.asarray(labels) == 1
     sureness = np.abs(p_fake - 0.5)
-    wrong = (p_fake >= 0.5) != (np.asarray(labels) == 1)
-    order = np.argsort(-sureness, kind="stable")
-    errors = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    # Where the band may end: at its limits and at every sureness between, which takes all answers equally sure along.
+    halves = np.unique(np.append(np.clip(sureness, MIN_HALF_WIDTH, MAX_HALF_WIDTH), [MIN_HALF_WIDTH, MAX_HALF_WIDTH]))
+    order = np.argsort(sureness)
+    wrong = ((p_fake >= 0.5) != is_fake)[order]
+    first_answered = np.searchsorted(sureness[order], halves)
+    answered = len(order) - first_answered
+    errors = np.append(np.cumsum(wrong[::-1])[::-1], 0)[first_answered] / np.maximum(answered, 1)
     fine = np.flatnonzero(errors <= max_error)
-    half = sureness[order[fine[-1]]] if len(fine) else MAX_HALF_WIDTH
-    half = float(np.clip(half, MIN_HALF_WIDTH, MAX_HALF_WIDTH))
-    answered = sureness >= half
-    error = float(wrong[answered].mean()) if answered.any() else 0.0
-    return Thresholds(decision=0.5, unsure_low=0.5 - half, unsure_high=0.5 + half), error
+    half = float(halves[fine[0]]) if len(fine) else MAX_HALF_WIDTH
+    thresholds = Thresholds(decision=0.5, unsure_low=0.5 - half, unsure_high=0.5 + half)
+    is_answered = (p_fake <= thresholds.unsure_low) | (p_fake >= thresholds.unsure_high)
+    error = float(((p_fake >= 0.5) != is_fake)[is_answered].mean()) if is_answered.any() else float("nan")
+    return thresholds, error

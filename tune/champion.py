@@ -13,7 +13,7 @@ from typing import Any
 
 from crawler.manifest import Manifest, read_manifest
 from infra.errors import UserError
-from infra.storage import join_url
+from infra.storage import absolute_url, join_url
 from model_defs.checkpoint import (
     WEIGHTS,
     BundleError,
@@ -59,9 +59,7 @@ def make_champion(trial_folder: str, storage_url: str, cache: Path, *, manifest_
         pass
     manifest = read_manifest(manifest_url or card.dataset.url, card.dataset.version)
     if manifest.hash != card.dataset.hash:
-        raise UserError(
-            f"the dataset at {card.dataset.url} is not the one that {card.id} was trained on (hash differs)"
-        )
+        raise UserError(f"the dataset at {manifest.url} is not the one that {card.id} was trained on (hash differs)")
     validation = answers(network, card, manifest, "val", cache)
     temperature, bias = fit_calibration(validation.labels, validation.logits)
     card = card.model_copy(update={"temperature": temperature, "bias": bias})
@@ -85,19 +83,44 @@ def is_better(candidate: Card, current: Card | None, metric: str, mode: str) -> 
     """Whether `candidate` should replace `current`: always on another dataset, else by its validation metric."""
     if current is None or current.dataset.hash != candidate.dataset.hash:
         return True
-    new, old = (float(card.metrics.get("val", {}).get(metric, math.nan)) for card in (candidate, current))
-    if math.isnan(old) or math.isnan(new):
-        return math.isnan(old)
-    return new > old if mode == "max" else new < old
+    new, old = (card.metrics.get("val", {}).get(metric) for card in (candidate, current))
+    if old is None or new is None:
+        return old is None
+    return bool(new > old if mode == "max" else new < old)
 
 
-def champion_of(store_url: str) -> str | None:
-    """The bundle URL of the current champion in a result store, None when there is none."""
-    from infra.database import open_engine
+def crown(store_url: str, champion: Champion, trial_id: str) -> None:
+    """Give the bundle the name `champion` in the result store. Raises DatabaseError."""
+    from tune.store.writer import ResultStore
+
+    store = ResultStore(store_url)
+    store.open()
+    store.alias("champion", absolute_url(champion.url), trial_id)
+    store.close()
+
+
+def current_champion(store_url: str) -> str | None:
+    """The bundle URL of the champion in a result store, None when there is none. Raises UserError."""
     from tune.store import query
+    from tune.store.reader import open_reader
 
-    current = query.alias(open_engine(store_url), "champion")
+    current = query.alias(open_reader(store_url), "champion")
     return None if current is None else current.bundle_url
+
+
+def promote_trial(store_url: str, trial: str) -> Champion:
+    """Make a trial of the result store the champion, whatever the champion was. trial: the beginning of its id.
+
+    Raises UserError when there is no such trial, or it left no bundle.
+    """
+    from tune.store import query
+    from tune.store.reader import open_reader
+
+    record = query.show(open_reader(store_url), trial).trial
+    storage = record.folder.rsplit("/", 3)[0]  # <storage>/<sweep>/<run>/<trial>
+    champion = make_champion(record.folder, storage, Path("runs/cache"))
+    crown(store_url, champion, record.id)
+    return champion
 
 
 def _limits(
@@ -107,19 +130,20 @@ def _limits(
     generators = sorted(
         {row.generator or "an unknown generator" for row in manifest.rows("train") if row.label == "fake"}
     )
+    wrong = "it has no answer" if math.isnan(val_error) else f"{val_error:.1%} of its answers were wrong"
     side, grey = card.preprocess.image_size, " grey" if card.preprocess.colour == "grey" else ""
     lines = [
         f"It has seen fakes of {', '.join(generators)} only; fakes of any other generator may pass as real.",
         f"It looks at{grey} pictures of {side}×{side} pixels: traces finer than that are lost before it looks.",
-        f"Between {band.unsure_low:.2f} and {band.unsure_high:.2f} it says 'unsure'; outside, {val_error:.1%} of its "
-        f"answers on {len(validation.rows)} validation images were wrong.",
+        f"Between {band.unsure_low:.2f} and {band.unsure_high:.2f} it says 'unsure'; outside, on "
+        f"{len(validation.rows)} validation images, {wrong}.",
         "A picture that was recompressed, resized or screenshotted can change its mind; the verdict's stability tells.",
         "It is no proof: never accuse anybody on its word.",
     ]
     if "test" in metrics:
         low, high = metrics["test"]["auc_ci95"]
-        count = metrics["test"]["images"]
-        lines.insert(0, f"Judged on {count} test images of the same sources: AUC {low:.3f} to {high:.3f} (95%).")
+        auc = "no AUC can be told" if low is None else f"AUC {low:.3f} to {high:.3f} (95%)"
+        lines.insert(0, f"Judged on {metrics['test']['images']} test images of the same sources: {auc}.")
     else:
         lines.insert(0, "Its dataset has no test split: nothing but validation says how good it is.")
     return lines

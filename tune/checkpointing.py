@@ -1,8 +1,8 @@
 """What a trial saves after an epoch, and how it finds the newest of those again.
 
 A checkpoint folder holds `state.safetensors` and `state.json` (to go on from), `bundle/` (the best epoch so far, as a
-checkpoint bundle) and `validation.parquet` (that epoch's answers). `state.json` is complete or absent, and names the
-hash of the tensors, so half a folder left by a crash is never taken for a whole one.
+checkpoint bundle) and `validation.parquet` (that epoch's answers). `state.json` names the sha256 of every other file,
+so that half a folder left by a crash is never taken for a whole one, whatever the order in which it was uploaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.storage import ObjectNotFound, Storage
-from model_defs.checkpoint import Card, bundle_files
+from model_defs.checkpoint import CARD, WEIGHTS, Card, bundle_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,8 @@ def checkpoint_files(trial_id: str, tensors: bytes, progress: Progress, best: Be
         files |= {f"{BUNDLE}/{name}": data for name, data in bundle_files(best.card, best.weights).items()}
         files[VALIDATION] = best.validation
     files[STATE_TENSORS] = tensors
-    state = {"trial": trial_id, "sha256": hashlib.sha256(tensors).hexdigest(), "progress": asdict(progress)}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    state = {"trial": trial_id, "files": hashes, "progress": asdict(progress)}
     files[STATE] = json.dumps(state).encode()
     return files
 
@@ -77,18 +78,16 @@ def read_saved(storage: Storage, folder: str) -> Saved | None:
     prefix = f"{folder}/" if folder else ""
     try:
         state = json.loads(storage.get(prefix + STATE))
-        tensors = storage.get(prefix + STATE_TENSORS)
-        if hashlib.sha256(tensors).hexdigest() != state["sha256"]:
+        files = {name: storage.get(prefix + name) for name in state["files"]}
+        if any(hashlib.sha256(data).hexdigest() != state["files"][name] for name, data in files.items()):
             return None
-        return Saved(state["trial"], state["progress"], tensors)
-    except (ObjectNotFound, ValueError, KeyError):
+        return Saved(state["trial"], state["progress"], files[STATE_TENSORS])
+    except (ObjectNotFound, ValueError, KeyError, TypeError):
         return None
 
 
 def read_best(storage: Storage, folder: str) -> Best | None:
     """The best epoch that the checkpoint under `folder` carries; None when there was none yet."""
-    from model_defs.checkpoint import CARD, WEIGHTS
-
     prefix = f"{folder}/" if folder else ""
     try:
         card = Card.model_validate_json(storage.get(f"{prefix}{BUNDLE}/{CARD}"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +21,9 @@ from infra.storage import ObjectNotFound, Storage, open_storage
 from model_defs.preprocess import Preprocess
 
 Progress = Callable[[int, int], None]  # (pictures done, pictures in all)
+
+# Raise it when the same file would be decoded or fitted into other pixels: caches of before are then left alone.
+_FORMAT = 1
 
 
 class DataError(UserError):
@@ -61,21 +63,22 @@ def load_split(
 ) -> Split:
     """The pictures of a split, decoded now or found in `cache`.
 
-    The cache file is named by the dataset's hash, the split and the preprocessing; it is written under a temporary
-    name, and one process at a time decodes. Raises DataError when an image is missing or cannot be decoded.
+    The cache file is named by the dataset's hash, the split and the preprocessing (but for the normalisation, which
+    comes later); it is written under a temporary name, and one process at a time decodes. Raises DataError when an
+    image is missing or cannot be decoded, or when the cache cannot be written or read.
     """
     rows = tuple(manifest.rows(split))
     if not rows:
         raise DataError(f"{manifest.url}: the split '{split}' is empty")
-    name = hashlib.sha256(f"{manifest.hash} {split} {preprocess.model_dump_json()}".encode()).hexdigest()[:20]
+    fitting = preprocess.model_dump_json(exclude={"mean", "std"})
+    name = hashlib.sha256(f"{_FORMAT} {manifest.hash} {split} {fitting}".encode()).hexdigest()[:20]
     path = cache / f"{split}-{preprocess.image_size}-{preprocess.colour}-{name}.npy"
     if not path.exists():
         with _only_one_process(cache, name):
             if not path.exists():
                 _decode_into(path, rows, open_storage(manifest.url), preprocess, progress)
-    pictures = np.load(path, mmap_mode="r")
-    expected = (len(rows), preprocess.image_size, preprocess.image_size, preprocess.channels)
-    if pictures.shape != expected:
+    pictures = _open_cache(path)
+    if pictures.shape != _shape(rows, preprocess) or pictures.dtype != np.uint8:
         raise DataError(f"the decode cache {path} does not fit its dataset; delete that file and try again")
     labels = np.array([row.label == "fake" for row in rows], dtype=np.float32)
     return Split(pictures, labels, rows)
@@ -84,24 +87,35 @@ def load_split(
 def _decode_into(
     path: Path, rows: tuple[ManifestRow, ...], storage: Storage, preprocess: Preprocess, progress: Progress | None
 ) -> None:
-    shape = (len(rows), preprocess.image_size, preprocess.image_size, preprocess.channels)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    temporary = path.with_name(f".{path.stem}.tmp")  # one process writes, so what a killed one left is overwritten
+    header = {"descr": "|u1", "fortran_order": False, "shape": _shape(rows, preprocess)}
     try:
-        pictures = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        # Threads: Pillow releases the interpreter lock while it decodes and resamples.
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for number, picture in enumerate(pool.map(lambda row: _decode(row, storage, preprocess), rows)):
-                pictures[number] = picture
+        # Written, not memory-mapped: on a full disk a write fails where a mapping kills the process.
+        with temporary.open("wb") as file, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            np.lib.format.write_array_header_2_0(file, header)
+            # Threads: Pillow releases the interpreter lock while it decodes and resamples.
+            for number, picture in enumerate(pool.map(lambda row: _decode(row, storage, preprocess), rows), start=1):
+                file.write(picture.tobytes())
                 if progress is not None:
-                    progress(number + 1, len(rows))
-        pictures.flush()
-        del pictures
-        Path(temporary).rename(path)
-    except OSError as error:
-        raise DataError(f"the decode cache in {path.parent} cannot be written: {error.strerror or error}") from None
+                    progress(number, len(rows))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _open_cache(path: Path) -> NDArray[np.uint8]:
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except PermissionError:
+        raise DataError(f"the decode cache {path} may not be read: permission denied") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"the decode cache {path} is damaged ({error}); delete that file and try again") from None
+
+
+def _shape(rows: tuple[ManifestRow, ...], preprocess: Preprocess) -> tuple[int, ...]:
+    return (len(rows), preprocess.image_size, preprocess.image_size, preprocess.channels)
 
 
 def _decode(row: ManifestRow, storage: Storage, preprocess: Preprocess) -> NDArray[np.uint8]:
@@ -119,4 +133,5 @@ def _only_one_process(cache: Path, name: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     except OSError as error:
-        raise DataError(f"the decode cache {cache} cannot be used: {error.strerror or error}") from None
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(f"the decode cache {cache} cannot be written: {reason}; choose another folder for it") from None

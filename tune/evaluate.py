@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,19 +33,25 @@ class Evaluation:
 
 
 def answers(network: nn.Module, card: Card, manifest: Manifest, split: str, cache: Path) -> Evaluation:
-    """What the network says of every image of a split. Raises DataError."""
+    """What the network says of every image of a split, on a GPU where there is one. Raises DataError."""
     import torch
 
+    from crawler.progress import progress
     from tune.data import load_split
     from tune.training import predict
 
-    data = load_split(manifest, split, card.preprocess, cache)
+    count = sum(n for (where, _, _), n in manifest.counts().items() if where == split)
+    with progress(f"decoding '{split}'", count) as advance:
+        data = load_split(manifest, split, card.preprocess, cache, lambda _done, _total: advance())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Evaluation(data.labels, predict(network.to(device), data.pictures, card.preprocess, device), data.rows)
 
 
 def judge(evaluation: Evaluation, card: Card) -> dict[str, Any]:
-    """Metrics of the calibrated answers: counts, every metric, 95% intervals, and the share caught per generator."""
+    """Metrics of the calibrated answers: counts, every metric, 95% intervals, and the share called fake of each group.
+
+    A metric that these answers cannot tell (one class is missing, a logit is no number) is None.
+    """
     from tune.metrics import binary_metrics, bootstrap_ci95, sigmoid
 
     logits, threshold = card.calibrated(evaluation.logits), card.thresholds.decision
@@ -61,7 +68,13 @@ def judge(evaluation: Evaluation, card: Card) -> dict[str, Any]:
         group: {"images": len(picked), "share": float(called[picked].mean())}
         for group, picked in _groups(evaluation.rows).items()
     }
-    return metrics
+    return {name: _none_for_nan(value) for name, value in metrics.items()}
+
+
+def _none_for_nan(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_none_for_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _groups(rows: Sequence[ManifestRow]) -> dict[str, list[int]]:
@@ -126,12 +139,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe(metrics: dict[str, Any]) -> list[str]:
-    """The metrics as lines for people, with their 95% intervals."""
+    """What `judge` found as lines for people, with 95% intervals; what it could not tell is left out."""
     lines = []
     for name, value in metrics.items():
         if isinstance(value, float):
-            low_high = metrics.get(f"{name}_ci95")
-            interval = f"   (95%: {low_high[0]:.3f} – {low_high[1]:.3f})" if low_high else ""
+            low, high = metrics.get(f"{name}_ci95", (None, None))
+            interval = "" if low is None else f"   (95%: {low:.3f} – {high:.3f})"
             lines.append(f"{name:<18} {value:.4f}{interval}")
     called = metrics["called_fake"].items()
     lines += [f"{'called fake':<18} {group}: {g['share']:.1%} of {g['images']}" for group, g in called]

@@ -18,8 +18,9 @@ from tune.params import SweepParams
 
 RECORD = "sweep.json"
 
-# Changing these between two starts changes nothing that was decided: they say where and how fast, not what.
-_MAY_CHANGE = {"resources", "store"}
+# Changing these between two starts changes nothing that was decided: they say where and how fast, not what. The
+# dataset may lie elsewhere as long as its hash is the same, which is asked first.
+_MAY_CHANGE = {"resources", "store", "storage", "data.manifest", "data.version", "data.cache"}
 
 
 class SweepChangedError(UserError):
@@ -78,15 +79,15 @@ def check_unchanged(params: SweepParams, record: SweepRecord, dataset_hash: str,
             + ways_out
         )
     before, now = record.params, params.model_dump(mode="json")
-    changes = [
-        change for key in now if key not in _MAY_CHANGE for change in _differences(before.get(key), now[key], key)
-    ]
+    changes = [change for key in now for change in _differences(before.get(key), now[key], key)]
     if changes:
         more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
         raise SweepChangedError(f"sweep '{params.name}' was started with {changes[0]}{more}; {ways_out}")
 
 
 def _differences(before: Any, now: Any, path: str) -> list[str]:
+    if path in _MAY_CHANGE:
+        return []
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [*before, *(key for key in now if key not in before)]
         return [d for key in keys for d in _differences(before.get(key), now.get(key), f"{path}.{key}")]

@@ -24,8 +24,8 @@ METRIC_MODES: Mapping[str, Literal["max", "min"]] = {
 class Augment(StrictModel):
     """Random changes to training pictures of both classes alike.
 
-    flip: mirrored with probability 0.5. shift: moved by up to this share of the side. brightness, contrast: scaled
-    by a factor from 1 − x to 1 + x.
+    flip: mirrored with probability 0.5. shift: moved by up to this share of the side. brightness: every value scaled
+    by a factor from 1 − x to 1 + x; contrast: its distance from the picture's mean.
     """
 
     flip: bool = True
@@ -198,12 +198,11 @@ def parse_trial_params(point: Mapping[str, Any], where: str) -> TrialParams:
     if train.warmup_epochs >= train.epochs:
         raise ParamsError(f"{where}: train.warmup_epochs: {train.warmup_epochs} must be below epochs ({train.epochs})")
     if train.batch_size == 1 and isinstance(model, CnnSpec):
-        layers = {"blocks": model.blocks, "dense": model.dense}
-        for name, stack in layers.items():
-            for number, layer in enumerate(stack):
-                if layer.norm == "batch":
-                    raise ParamsError(
-                        f"{where}: train.batch_size: 1 leaves nothing to normalise over in model.{name}.{number} "
-                        "(norm: batch); use 2 or more, or another norm"
-                    )
+        normed = [f"blocks.{n}" for n, block in enumerate(model.blocks) if block.norm == "batch"]
+        normed += [f"dense.{n}" for n, layer in enumerate(model.dense) if layer.norm == "batch"]
+        if normed:
+            raise ParamsError(
+                f"{where}: train.batch_size: 1 leaves nothing to normalise over in model.{normed[0]} (norm: batch); "
+                "use 2 or more, or another norm"
+            )
     return TrialParams(data=data, model=model, train=train)

@@ -41,9 +41,9 @@ class Plan:
         """What the sweep will do, in lines for people."""
         search, scheduler = self.params.search, self.params.scheduler
         return [
-            f"sweep '{self.params.name}': {self.num_trials:,} trials by {search.algorithm} search "
-            f"(scheduler {scheduler.type}), up to {self.max_epochs} epochs each, best {search.metric} wins",
-            f"open: {', '.join(self.leaves) or 'nothing, all trials differ only by their seed'}",
+            f"sweep '{self.params.name}': {self.num_trials:,} trials, at most {self.max_epochs} epochs each "
+            f"({search.algorithm} search, scheduler {scheduler.type})",
+            f"the best validation {search.metric} wins; open: {', '.join(self.leaves) or 'nothing but the seed'}",
         ]
 
     def first_trials(self, count: int = 5) -> list[str]:

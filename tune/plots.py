@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
-from tune.metrics import decision_metrics, expected_calibration_error, ranking_metrics, sigmoid
+from tune.metrics import Ranking, decision_metrics, expected_calibration_error, ranking_metrics, sigmoid
 
 # Okabe and Ito's colours: told apart with any kind of colour vision, and differing in lightness.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
@@ -57,7 +56,7 @@ def roc(labels: Floats, logits: Floats) -> bytes:
     values = ranking_metrics(labels, logits)
     figure, (axes,) = _figure(f"AUC {values['auc']:.3f}, EER {values['eer']:.3f}")
     if np.isfinite(values["auc"]):
-        fpr, tpr, _ = roc_curve(labels, logits)
+        fpr, tpr = Ranking(labels, logits).roc_curve()
         axes.plot(fpr, tpr, color=BLUE)
         axes.plot([values["eer"]], [1 - values["eer"]], marker="o", color=ORANGE)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)

@@ -159,7 +159,7 @@ def _combinations(
 ) -> Iterator[Point]:
     """A point for every combination of the `listed` leaves, the last one met changing fastest.
 
-    `other` decides the rest and must answer the same for the same path every time: what it answers decides which listed leaves there are.
+    `other` decides the rest, the same for the same path every time: it settles which listed leaves there are.
     """
     prefix: list[int] = []
     while True:

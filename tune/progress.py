@@ -72,16 +72,16 @@ class SweepBoard:
             s: sum(x.status == s for x in self.lines.values()) for s in ("done", "stopped early", "failed", "running")
         }
         ended = count["done"] + count["stopped early"] + count["failed"]
-        parts = [f"{ended} of {max(self.total, ended)} trials ended", f"{count['running']} running"]
+        parts = [f"{ended}/{max(self.total, ended)} ended", f"{count['running']} running"]
         if count["failed"]:
             parts.append(f"{count['failed']} failed")
         best = self.best()
         if best is not None:
             parts.append(f"best {self.metric} {best.best:.4f} (trial {best.number})")
-        parts.append(f"{clock(elapsed_s)} elapsed")
+        parts.append(clock(elapsed_s))
         left = self._seconds_left(elapsed_s, ended)
         if left is not None:
-            parts.append(f"about {clock(left)} left")
+            parts.append(f"~{clock(left)} left")
         return " · ".join(parts)
 
     def _seconds_left(self, elapsed_s: float, ended: int) -> float | None:

@@ -18,6 +18,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user turns it on
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else its C++ side writes over the live table
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the result store is the record
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
 # The experiment snapshot at most this many seconds old: what a hard kill can make Ray forget.
@@ -168,16 +169,18 @@ def finish_folders(folder: str, metric: str) -> list[TrialSummary]:
     return [summary for summary in found if summary is not None]
 
 
-@ray.remote(num_cpus=0, max_restarts=3, max_task_retries=3)
-class _FolderWriter:
+class FolderWriter:
     """One process for all folders, one folder at a time: its imports cost more than its drawings."""
 
     def finish(self, folder: str, metric: str) -> TrialSummary | None:
+        """`finish_trial`, in this process."""
         return finish_trial(folder, metric)
 
 
 def _folder_writer() -> Any:
-    return _FolderWriter.options(name="trial-folders", get_if_exists=True).remote()
+    actor: Any = ray.remote(FolderWriter)
+    options = {"name": "trial-folders", "get_if_exists": True, "num_cpus": 0, "max_restarts": 3, "max_task_retries": 3}
+    return actor.options(**options).remote()
 
 
 @contextmanager

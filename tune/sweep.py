@@ -151,7 +151,7 @@ def _say_decoding(split: str) -> Any:
 
 def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> str | None:
     """Make the best trial the champion; the bundle's URL, None when no trial has a checkpoint."""
-    from tune.champion import champion_of, is_better, make_champion
+    from tune.champion import crown, current_champion, is_better, make_champion
     from tune.evaluate import describe
 
     search, params = plan.params.search, plan.params
@@ -163,22 +163,19 @@ def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> st
     print(
         f"best on validation: {search.metric} {best.best_value:.4f} by trial {best.trial_id}, epoch {best.best_epoch}"
     )
+    print("calibrating it on validation and judging it on the test split …", flush=True)
     champion = make_champion(best.folder, params.storage, Path(plan.sample.data.cache), manifest_url=manifest_url)
-    current = champion_of(params.store)
-    old = _card_or_none(current)
-    store = ResultStore(params.store)
-    store.open()
-    if is_better(champion.card, old, search.metric, search.direction):
-        store.alias("champion", champion.url, best.trial_id)
+    current = current_champion(params.store)
+    if is_better(champion.card, _card_or_none(current), search.metric, search.direction):
+        crown(params.store, champion, best.trial_id)
         print(f"champion: {champion.url}")
-        if "test" in champion.card.metrics:
-            print("on the test split, which nothing was chosen by:")
-            for line in describe(champion.card.metrics["test"]):
-                print(f"  {line}")
     else:
         print(f"the champion stays {current}: better on the same validation data")
         print(f"  to promote this one all the same: python -m tune.store promote {best.trial_id}")
-    store.close()
+    if "test" in champion.card.metrics:
+        print("on the test split, by which nothing was chosen:")
+        for line in describe(champion.card.metrics["test"]):
+            print(f"  {line}")
     return champion.url
 
 

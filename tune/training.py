@@ -21,7 +21,7 @@ from model_defs.network import build_network, count_parameters
 from model_defs.preprocess import Preprocess
 from tune.augment import augment_batch
 from tune.data import Split
-from tune.metrics import binary_metrics
+from tune.metrics import METRIC_NAMES, binary_metrics
 from tune.params import TrainParams, TrialParams
 
 
@@ -37,7 +37,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch brought. val_logits: float32 [N_val]. improved: the validation metric is the best so far."""
+    """What one epoch brought.
+
+    metrics: those of the validation split, all NaN when the training diverged, and `train_loss`, `lr`,
+    `epoch_seconds`. val_logits: float32 [N_val]. improved: the validation metric is the best so far.
+    """
 
     number: int
     metrics: dict[str, float]
@@ -61,24 +65,25 @@ class Training:
         _seed_everything(seed)
         self.network = build_network(params.model, params.data.image_size, params.data.colour).to(self.device)
         self.optimizer = build_optimizer(params.train, self.network)
+        self.black = self.preprocess.to_tensor(np.zeros((1, 1, 1, self.preprocess.channels), np.uint8)).to(self.device)
         self.progress = Progress()
         self.parameters = count_parameters(self.network)
 
     def epochs(self) -> Iterator[Epoch]:
         """Train up to `train.epochs`, ending early when patience is spent or the loss is no longer a number."""
         params = self.params.train
-        while self.progress.epoch < params.epochs and not self._out_of_patience():
+        while self.progress.epoch < params.epochs and not self._out_of_patience() and not self._has_diverged():
             number = self.progress.epoch + 1
             _seed_everything(derive_seed(self.seed, number))
             started = time.monotonic()
             train_loss = self._train_one_epoch(number)
             val_logits = predict(self.network, self.val_split.pictures, self.preprocess, self.device)
-            metrics = binary_metrics(self.val_split.labels, val_logits)
-            metrics |= {"train_loss": train_loss, "lr": self.optimizer.param_groups[0]["lr"]}
+            # A network whose loss is no number has learned nothing, whatever validation happens to say of its remains.
+            diverged = not math.isfinite(train_loss)
+            metrics = _NO_METRICS if diverged else binary_metrics(self.val_split.labels, val_logits)
+            metrics = {**metrics, "train_loss": train_loss, "lr": self.optimizer.param_groups[0]["lr"]}
             metrics["epoch_seconds"] = time.monotonic() - started
             yield self._record(number, metrics, val_logits)
-            if not math.isfinite(train_loss):
-                return
 
     def weights(self) -> bytes:
         """The network's weights in the safetensors format."""
@@ -105,18 +110,20 @@ class Training:
         self.progress = progress
 
     def _train_one_epoch(self, number: int) -> float:
+        """The mean loss over the training split, NaN as soon as one batch has no finite loss."""
         params, network, optimizer = self.params.train, self.network, self.optimizer
-        labels, count = self.train_split.labels, len(self.train_split)
-        batches = max(1, count // params.batch_size)  # a last short batch joins the one before it
+        pictures, labels, count = self.train_split.pictures, self.train_split.labels, len(self.train_split)
         order = np.random.default_rng(derive_seed(self.seed, number)).permutation(count)
+        batches = count_batches(count, params.batch_size)
         total = 0.0
         network.train()
-        for step, picked in enumerate(np.array_split(order, batches)):
+        for step, drawn in enumerate(np.array_split(order, batches)):
+            picked = np.sort(drawn)  # the pictures lie in a file, which is read forwards
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(params, number - 1 + step / batches)
-            images = self.preprocess.to_tensor(self.train_split.pictures[np.sort(picked)]).to(self.device)
-            truth = torch.from_numpy(labels[np.sort(picked)]).to(self.device)
-            images = augment_batch(images, params.augment)
+            images = self.preprocess.to_tensor(pictures[picked]).to(self.device)
+            truth = torch.from_numpy(labels[picked]).to(self.device)
+            images = augment_batch(images, params.augment, self.black)
             with autocast(self.device, params):
                 logits = network(images)
             smoothed = truth * (1 - 2 * params.label_smoothing) + params.label_smoothing
@@ -144,6 +151,9 @@ class Training:
         patience = self.params.train.patience
         return bool(patience) and self.progress.epoch - self.progress.best_epoch >= patience
 
+    def _has_diverged(self) -> bool:
+        return bool(self.progress.history) and not math.isfinite(self.progress.history[-1]["train_loss"])
+
 
 @torch.no_grad()
 def predict(
@@ -156,6 +166,15 @@ def predict(
         for start in range(0, len(pictures), batch_size)
     ]
     return np.concatenate(batches).astype(np.float32)
+
+
+def count_batches(count: int, batch_size: int) -> int:
+    """Batches an epoch: all of nearly one size, none above `batch_size`, and no batch of one unless that is asked for.
+
+    (Batch norm cannot train on a single picture, so of three pictures in twos one batch of three is made.)
+    """
+    batches = -(-count // batch_size)
+    return batches if batch_size == 1 else max(1, min(batches, count // 2))
 
 
 def build_optimizer(params: TrainParams, network: nn.Module) -> torch.optim.Optimizer:
@@ -193,6 +212,9 @@ def autocast(device: torch.device, params: TrainParams) -> Any:
     if device.type == "cuda" and params.mixed_precision == "auto" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+_NO_METRICS = dict.fromkeys(METRIC_NAMES, float("nan"))
 
 
 def _seed_everything(seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -31,8 +32,9 @@ class TrialSummary:
 def finish_trial(folder: str, metric: str) -> TrialSummary | None:
     """Lay out the folder of a trial from its newest checkpoint, once; None when it has no checkpoint.
 
-    Leaves `params.yaml`, `history.json`, `curves.png`, `confusion.png`, `roc.png`, `calibration.png`,
-    `validation.parquet`, `bundle/` and, last, `trial.json`. All numbers are those of the validation split.
+    Leaves `history.json` and `curves.png`; of the best epoch `params.yaml`, `confusion.png`, `roc.png`,
+    `calibration.png`, `validation.parquet` and `bundle/`, unless the metric never was a number; and, last,
+    `trial.json`. All numbers are those of the validation split.
     """
     from tune import plots
 
@@ -45,7 +47,8 @@ def finish_trial(folder: str, metric: str) -> TrialSummary | None:
     summary = TrialSummary(saved.trial_id, folder, progress["epoch"], progress["best_epoch"], progress["best_value"])
     if read_summary(folder) == summary:
         return summary
-    storage.put("history.json", json.dumps(progress["history"], indent=1).encode())
+    history = [{k: v if math.isfinite(v) else None for k, v in epoch.items()} for epoch in progress["history"]]
+    storage.put("history.json", json.dumps(history, indent=1).encode())
     storage.put("curves.png", plots.curves(progress["history"], metric))
     best = read_best(storage, checkpoint)
     if best is not None:

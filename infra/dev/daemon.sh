@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: free ports, waiting, stopping a server by its process id.
+# Sourced by the scripts beside it: free ports, waiting, ending a server by its process id.
 
 die() { echo "error: $*" >&2; exit 1; }
 
@@ -27,19 +27,17 @@ wait_until() {
     done
 }
 
-# running PIDFILE: whether the process it names lives.
-running() { [[ -s $1 ]] && kill -0 "$(<"$1")" 2>/dev/null; }
+# running PIDFILE: whether the process it names lives and is ours: its command line names the folder of PIDFILE, so that
+# a number that was given to somebody else meanwhile is not taken for it.
+running() {
+    [[ -s $1 ]] && tr '\0' '\n' 2>/dev/null <"/proc/$(<"$1")/cmdline" | grep -qF "$(dirname "$1")/"
+}
 
-# stop PIDFILE: ask the process to end, insist after ten seconds, remove the file.
-stop() {
-    local pid
-    [[ -s $1 ]] || return 0
-    pid=$(<"$1")
-    kill "$pid" 2>/dev/null || { rm -f "$1"; return 0; }
-    for _ in {1..100}; do
-        kill -0 "$pid" 2>/dev/null || { rm -f "$1"; return 0; }
-        sleep 0.1
-    done
-    kill -9 "$pid" 2>/dev/null || true
+# kill_now PIDFILE: end the process without ceremony; for servers that keep nothing.
+kill_now() {
+    if running "$1"; then
+        kill -9 "$(<"$1")" 2>/dev/null || true
+        while running "$1"; do sleep 0.05; done
+    fi
     rm -f "$1"
 }

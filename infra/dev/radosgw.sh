@@ -95,7 +95,7 @@ answers() {
 launch() {
     local dir=$1 name=$2
     shift 2
-    setsid "$@" -f >"$dir/$name.out" 2>&1 </dev/null &
+    setsid "$@" -f --conf "$dir/ceph.conf" >"$dir/$name.out" 2>&1 </dev/null &
     echo $! >"$dir/$name.pid"
 }
 
@@ -155,7 +155,7 @@ TEXT
 
 down() {
     local name
-    for name in "${processes[@]}"; do stop "$1/$name.pid"; done
+    for name in "${processes[@]}"; do kill_now "$1/$name.pid"; done
 }
 
 case "${1:-} $#" in

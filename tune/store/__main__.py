@@ -1,4 +1,4 @@
-"""The commands of the result store: python -m tune.store top | show | compare | export | sweeps."""
+"""The commands of the result store: python -m tune.store top | show | compare | export | sweeps | promote."""
 
 from __future__ import annotations
 
@@ -146,8 +146,27 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"{len(rows):,} trials written to {arguments.out}")
 
 
+def _add_promote(commands: Subparsers) -> None:
+    summary = "make a trial the champion: calibrate it, judge it on the test split, keep its bundle"
+    parser = add_command(commands, "promote", summary, "promote 1f3a", _promote)
+    parser.add_argument("trial", metavar="TRIAL", help="its id or the beginning of it")
+
+
+def _promote(arguments: argparse.Namespace) -> None:
+    from tune.champion import promote_trial
+    from tune.evaluate import describe
+    from tune.store.reader import store_url
+
+    champion = promote_trial(store_url(arguments.store), arguments.trial)
+    print(f"champion: {champion.url}")
+    for line in describe(champion.card.metrics.get("test", {})):
+        print(f"  {line}")
+
+
 # Every subcommand. One whose work lies outside this room imports it in its `run`, so that --help stays quick.
-COMMANDS: tuple[Callable[[Subparsers], None], ...] = (_add_top, _add_show, _add_compare, _add_sweeps, _add_export)
+COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
+    _add_top, _add_show, _add_compare, _add_sweeps, _add_export, _add_promote,
+)  # fmt: skip
 
 
 def _add_formats(parser: argparse.ArgumentParser, csv: str = "comma-separated values") -> None:
@@ -163,10 +182,9 @@ def _open(arguments: argparse.Namespace) -> sa.Engine:
 
 
 def _positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError
-    return number
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a whole number from 1 up")
+    return int(word)
 
 
 if __name__ == "__main__":

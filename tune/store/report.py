@@ -8,8 +8,7 @@ import datetime as dt
 import json
 import math
 import sys
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tune.store import table
@@ -20,6 +19,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 24
 _EVENTS_SHOWN = 8
 _ERROR_LINES_SHOWN = 12
+_NEITHER_GOOD_NOR_BAD = {"time_total_s", "epoch_seconds", "parameters"}
 NOTHING = "–"
 
 
@@ -135,7 +135,7 @@ def print_trial(record: TrialRecord) -> None:
         table.print_table(_metrics_table(record))
     print("\nparams")
     for name, value in flatten(trial.params).items():
-        print(textwrap.shorten(f"  {name} = {shown(value)}", 10_000, drop_whitespace=False))
+        print(f"  {name} = {shown(value)}")
     if record.events:
         print("\nevents")
         for event in record.events[-_EVENTS_SHOWN:]:
@@ -150,10 +150,7 @@ def print_comparison(comparison: Comparison) -> None:
     rows.append(["status", *(trial.status for trial in comparison.trials)])
     names = short_names(list(comparison.params))
     rows += [[names[name], *(shown(value) for value in values)] for name, values in comparison.params.items()]
-    rows += [
-        [f"best {key}", *(NOTHING if best is None else shown(best.value) for best in values)]
-        for key, values in comparison.metrics.items()
-    ]
+    rows += [[name, *(shown(value) for value in values)] for name, values in _measures(comparison)]
     left_out = table.print_table(Table(head, rows, frozenset(range(1, len(head))), fixed=2))
     same = "all params are the same" if not comparison.params else "params that are the same are not shown"
     print(f"\n{same}" + (f"; {left_out} trials did not fit: --csv" if left_out else ""))
@@ -163,9 +160,7 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """A comparison as rows for programs: what, and a column for each trial."""
     ids = [trial.id for trial in comparison.trials]
     rows = [{"name": f"params.{name}", **dict(zip(ids, v, strict=True))} for name, v in comparison.params.items()]
-    for key, values in comparison.metrics.items():
-        best = (None if value is None else value.value for value in values)
-        rows.append({"name": f"best {key}", **dict(zip(ids, best, strict=True))})
+    rows += [{"name": name, **dict(zip(ids, values, strict=True))} for name, values in _measures(comparison)]
     return rows
 
 
@@ -220,6 +215,15 @@ def curve(values: Sequence[float], size: int = _CURVE_WIDTH) -> str:
     low, high = min(finite, default=0.0), max(finite, default=0.0)
     span = (high - low) or 1.0
     return "".join(" " if math.isnan(v) else _BARS[round((v - low) / span * (len(_BARS) - 1))] for v in points)
+
+
+def _measures(comparison: Comparison) -> Iterator[tuple[str, list[float | None]]]:
+    """The best of what can be better or worse, the last of what only adds up, such as time."""
+    for key, values in comparison.metrics.items():
+        if key in _NEITHER_GOOD_NOR_BAD:
+            yield key, [None if best is None else best.last for best in values]
+        else:
+            yield f"best {key}", [None if best is None else best.value for best in values]
 
 
 def _metrics_table(record: TrialRecord) -> Table:

@@ -82,8 +82,7 @@ class Spill:
             if not self._ends_with_newline():  # a crash cut the last line in half
                 data = b"\n" + data
             try:
-                self._file.seek(self._end)
-                self._file.write(data)
+                _write_all(self._file, data, self._end)
             except OSError:
                 self._file.truncate(self._end)
                 raise
@@ -100,6 +99,8 @@ class Spill:
                 entry = from_line(line.decode("utf-8", "replace"))
                 if entry is not None:
                     entries.append(entry)
+            if not entries:
+                self._end = position  # should somebody have shortened it meanwhile
             return entries, position
 
     def replayed(self, position: int) -> None:
@@ -133,3 +134,9 @@ def _open(path: Path, *, create: bool) -> IO[bytes]:
     flags = os.O_RDWR | (os.O_CREAT if create else 0)
     # Unbuffered: what was written is in the kernel when the call returns, safe from this process's death.
     return os.fdopen(os.open(path, flags, 0o644), "r+b", buffering=0)
+
+
+def _write_all(file: IO[bytes], data: bytes, position: int) -> None:
+    written = 0
+    while written < len(data):  # a disk that fills up takes a part first and fails at the next call
+        written += os.pwrite(file.fileno(), data[written:], position + written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,8 +79,7 @@ class Target:
                 migrate(engine, schema.STEPS, schema.SCHEMA_NAME)
                 connection = engine.connect()
                 if is_sqlite(engine):
-                    with connection.begin():
-                        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+                    _driver(connection).execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         except BaseException:
             engine.dispose()
             raise
@@ -105,9 +105,12 @@ class Target:
             with clear_errors(self._engine), self._connection.begin():
                 apply(self._connection, entries)
         except (DatabaseError, SQLAlchemyError) as error:
-            if not is_sqlite(self._engine):
+            if isinstance(error, _REFUSED):
+                raise
+            # An open SQLite file is kept even so: removed at its path, it is the only place of the rows so far.
+            if not is_sqlite(self._engine) or _driver(self._connection).in_transaction:
                 self.close()
-            if isinstance(error, (DatabaseError, *_REFUSED)):
+            if isinstance(error, DatabaseError):
                 raise
             raise DatabaseError(str(getattr(error, "orig", None) or error)) from None
 
@@ -161,6 +164,12 @@ class Target:
             old.close()
         with contextlib.suppress(Exception):
             old_engine.dispose()
+
+
+def _driver(connection: sa.Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _rescue(old: sa.Connection, new: sa.Connection, sweep_ids: Sequence[str]) -> int:

@@ -65,12 +65,16 @@ class Waiting:
                     if self._spill.remove_if_done():
                         self._spill = None
         while self._memory:
-            entries = list(self._memory)
-            write(entries)
-            count += len(entries)
             with self._lock:
-                for _ in entries:
-                    self._memory.popleft()
+                kept = list(self._memory)
+                self._memory.clear()
+            try:
+                write(kept)
+            except BaseException:
+                with self._lock:
+                    self._memory.extendleft(reversed(kept))
+                raise
+            count += len(kept)
         return count
 
     def adopt(self) -> bool:
@@ -78,9 +82,8 @@ class Waiting:
         with self._lock:
             if self._spill is None:
                 for path in spill_files(self._path):
-                    if path.exists():
-                        with contextlib.suppress(OSError):
-                            self._spill = Spill.take(path, create=False)
+                    with contextlib.suppress(OSError):
+                        self._spill = Spill.take(path, create=False)
                     if self._spill is not None:
                         break
             return self._spill is not None

@@ -49,6 +49,7 @@ class Worker:
         self._back_off_s = BACK_OFF_S[0]
         self._retry_at = 0.0
         self._refused = 0
+        self._has_looked = False  # for what earlier runs left
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -94,19 +95,18 @@ class Worker:
         self._waiting.close()
 
     def _run(self) -> None:
+        self._spill_in_flight()  # of a thread that died
         while not self._stop.is_set():
-            batch, barriers = self._collect()
-            self._in_flight = batch
+            self._in_flight, barrier = self._collect()
             try:
-                self._deliver(batch, now=bool(barriers))
+                self._deliver(now=barrier is not None)
             except Exception as error:
-                self._went_down(error, batch)
-            self._in_flight = []
-            for barrier in barriers:
+                self._went_down(error)
+            if barrier is not None:
                 barrier.written = self._down_since is None and not self._waiting
                 barrier.passed.set()
 
-    def _collect(self) -> tuple[list[Entry], list[_Barrier]]:
+    def _collect(self) -> tuple[list[Entry], _Barrier | None]:
         """Entries of up to BATCH_S or BATCH_ROWS; a barrier ends the batch."""
         batch: list[Entry] = []
         rows = 0
@@ -117,28 +117,35 @@ class Worker:
             except queue.Empty:
                 break
             if isinstance(item, _Barrier):
-                return batch, [item]
+                return batch, item
             batch.append(item)
             rows += item.size
-        return batch, []
+        return batch, None
 
-    def _deliver(self, batch: list[Entry], *, now: bool) -> None:
-        if self._down_since is not None and time.monotonic() < self._retry_at and not now:
-            self._waiting.add(batch)
-            return
-        if self._down_since is not None or self._waiting.adopt():
-            self._target.connect()
-            self._replay()
-        self._write(batch)
+    def _deliver(self, *, now: bool) -> None:
+        if self._down_since is not None:
+            self._spill_in_flight()  # before a connection is tried, which may take long
+            if not now and time.monotonic() < self._retry_at:
+                return
+        if self._down_since is not None or self._waiting or not self._has_looked:
+            self._catch_up()
+        self._write(self._in_flight)
+        self._in_flight = []
 
-    def _replay(self) -> None:
-        where = self._waiting.where
-        count = self._waiting.replay(self._write)
+    def _catch_up(self) -> None:
+        """Connect, and write what waits here and what earlier runs left."""
+        self._target.connect()
+        count, where = 0, ""
+        while self._waiting or self._waiting.adopt():
+            where = self._waiting.where
+            count += self._waiting.replay(self._write)
+        self._has_looked = True
         was_down, self._down_since = self._down_since, None
         self._back_off_s = BACK_OFF_S[0]
-        if count or was_down is not None:
-            for_s = f" after {time.monotonic() - was_down:.0f} s" if was_down is not None else ""
-            _say(f"the result store is up{for_s}: {count:,} waiting entries written from {where}")
+        if was_down is not None:
+            _say(f"the result store is back after {time.monotonic() - was_down:.0f} s: wrote {_from(count, where)}")
+        elif count:
+            _say(f"the result store is up to date: wrote {_from(count, where)}")
 
     def _write(self, batch: list[Entry]) -> None:
         if batch:
@@ -147,13 +154,17 @@ class Worker:
                 if self._refused == 1:
                     warn(f"the result store refuses a row of {entry.table} ({reason}); it and its like are left out")
 
-    def _went_down(self, error: Exception, batch: list[Entry]) -> None:
-        self._waiting.add(batch)
+    def _went_down(self, error: Exception) -> None:
+        self._spill_in_flight()
         if self._down_since is None:
             self._down_since = time.monotonic()
             warn(f"the result store is away, training goes on; results wait in {self._waiting.where} ({error})")
         self._retry_at = time.monotonic() + self._back_off_s
         self._back_off_s = min(self._back_off_s * 2, BACK_OFF_S[1])
+
+    def _spill_in_flight(self) -> None:
+        self._waiting.add(self._in_flight)
+        self._in_flight = []
 
     def _say_what_waits(self) -> None:
         lost = f"; {self._waiting.lost:,} entries did not fit and are lost" if self._waiting.lost else ""
@@ -162,3 +173,7 @@ class Worker:
             warn(f"results could be written neither to the store nor to a spill file and are lost{lost}")
         else:
             warn(f"results wait in {where} and are written when the store is next opened{lost}")
+
+
+def _from(count: int, where: str) -> str:
+    return f"{count:,} entries from {where}" if count else "nothing, as nothing waited"

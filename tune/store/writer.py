@@ -14,7 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.database import DatabaseError
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from infra.database import DatabaseError, redact
 from tune.store import entries as e
 from tune.store.entries import Entry
 from tune.store.spill import spill_path
@@ -39,7 +42,8 @@ class ResultStore:
         self._last_at = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "_spill_folder": self._spill_folder}
+        # Ray keeps the pickle beside the checkpoints, where a password must not lie: PGPASSWORD or ~/.pgpass has it.
+        return {"url": without_password(self.url), "_spill_folder": self._spill_folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -142,3 +146,16 @@ class ResultStore:
         waiting = Waiting(spill_path(self.url, self._spill_folder))
         waiting.add([entry])
         waiting.close()
+
+
+def without_password(url: str) -> str:
+    """The same database, its password to be found elsewhere."""
+    try:
+        u = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        return redact(url)
+    if "@" in (u.host or ""):  # of a password that was not percent-encoded
+        return redact(url)
+    query = {key: value for key, value in u.query.items() if "password" not in key.lower()}
+    bare = sa.URL.create(u.drivername, u.username, None, u.host, u.port, u.database, query)
+    return bare.render_as_string(hide_password=False)
