@@ -30,11 +30,11 @@ def bundle_url(params: BotParams) -> str:
 def _champion(store: str) -> str | None:
     file = store.removeprefix("sqlite:///")
     if file != store and not Path(file).expanduser().exists():
-        return None  # opening a SQLite database makes it, and asking must not leave an empty store behind
-    from infra.database import open_engine
+        return None  # on a fresh machine the way to a champion helps more than the name of a missing file
     from tune.store import query
+    from tune.store.reader import open_reader
 
-    engine = open_engine(store)
+    engine = open_reader(store)
     try:
         champion = query.alias(engine, "champion")
     finally:

@@ -132,7 +132,9 @@ class Detector:
         with torch.inference_mode():
             logits = self._network(self.card.preprocess.to_tensor(inputs)).numpy()
         if not np.isfinite(logits).all():
-            raise BundleError(f"the network of {self._url} answers with numbers that are not finite; use another bundle")
+            raise BundleError(
+                f"the network of {self._url} answers with numbers that are not finite; use another bundle"
+            )
         answer: NDArray[np.float64] = torch.from_numpy(self.card.calibrated(logits)).sigmoid().numpy()
         return answer
 

@@ -52,7 +52,15 @@ def _draw_verdict(draw: ImageDraw.ImageDraw, verdict: Verdict, at: tuple[int, in
     y = write(draw, (x, y), verdict.verdict.upper(), 56, VERDICTS[verdict.verdict], room=room, bold=True) + 2
     y = write(draw, (x, y), likelihood(verdict), BODY + 2, TEXT, room=room, bold=True, lines=2) + 14
     y = _draw_bar(draw, verdict, (x, y), room) + 14
-    write(draw, (x, y), stability_words(verdict), BODY - 1, TEXT, room=room, lines=4)
+    write(
+        draw,
+        (x, y),
+        stability_words(verdict).replace("(p ", "(p\N{NO-BREAK SPACE}"),
+        BODY - 1,
+        TEXT,
+        room=room,
+        lines=4,
+    )
 
 
 def _draw_bar(draw: ImageDraw.ImageDraw, verdict: Verdict, at: tuple[int, int], room: int) -> int:

@@ -11,6 +11,8 @@ from PIL import ImageDraw, ImageFont
 ELLIPSIS = "…"
 LINE_HEIGHT = 1.3  # of the font's size
 
+_WORD = re.compile(r".*?(?: +|(?<!\d)\.|\.(?!\d)|$)", re.DOTALL)  # a no-break space holds its words together
+
 
 @lru_cache(maxsize=32)
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
@@ -43,12 +45,12 @@ def elide(text: str, size: int, room: int, bold: bool = False) -> str:
 
 
 def wrap(text: str, size: int, room: int, bold: bool = False, lines: int = 99) -> list[str]:
-    """`text` in at most `lines` lines no wider than `room` pixels, broken after spaces and dots.
+    """`text` in at most `lines` lines no wider than `room` pixels, broken after spaces, and dots outside numbers.
 
     What does not fit is elided: a word wider than a line, or all that is left on the last line.
     """
     wrapped: list[str] = []
-    for word in re.findall(r"[^\s.]*(?:\.|\s+|$)", text):
+    for word in _WORD.findall(text):
         longer = wrapped[-1] + word if wrapped else word
         if wrapped and (width(longer.rstrip(), size, bold) <= room or len(wrapped) == lines):
             wrapped[-1] = longer

@@ -50,7 +50,7 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         return _tree(load_plain_yaml(text), where)
     except yaml.reader.ReaderError as error:
-        raise ParamsError(f"{where}: not text: it holds the character {error.character!r}") from None
+        raise ParamsError(f"{where}: not text: it holds the character #x{error.character:04x}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""

@@ -15,6 +15,10 @@ from model_defs.network import build_network
 from model_defs.preprocess import Preprocess
 from model_defs.spec import Colour, parse_model_spec
 
+# Networks this small gain nothing from a second thread, and on a busy machine threads that wait for each other at every
+# layer take ten times as long.
+torch.set_num_threads(1)
+
 SMALL_CNN: dict[str, Any] = {
     "family": "cnn",
     "blocks": [{"filters": 6, "norm": "batch"}, {"filters": 8, "pool": "avg"}],

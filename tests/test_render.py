@@ -132,7 +132,9 @@ def test_photos_of_any_shape_fit(size: tuple[int, int]) -> None:
         opened(render_panel(verdict_of([layer()], preview=size, verdict=label, p_fake=p_fake), "photo.jpg", DAY))
 
 
-@pytest.mark.parametrize("name", ["", "größe-фото-写真🙂.jpg", "a" * 500, "line\nbreak\x07.jpg", "\udcff\udcfe.jpg", "صورة"])
+@pytest.mark.parametrize(
+    "name", ["", "größe-фото-写真🙂.jpg", "a" * 500, "line\nbreak\x07.jpg", "\udcff\udcfe.jpg", "صورة"]
+)
 def test_any_file_name_can_be_shown(name: str) -> None:
     opened(render_panel(verdict_of([layer()]), name, DAY))
 
@@ -188,7 +190,11 @@ def test_numbers_claim_no_more_than_they_know() -> None:
 
 def test_the_words_on_stability_name_what_changes_the_verdict() -> None:
     assert stability_words(verdict_of([])) == "holds under recompression and resize: yes (p 0.81–0.93)"
-    variants = (Variant("JPEG q90", 0.9, "fake"), Variant("JPEG q50", 0.45, "unsure"), Variant("half size", 0.1, "real"))
+    variants = (
+        Variant("JPEG q90", 0.9, "fake"),
+        Variant("JPEG q50", 0.45, "unsure"),
+        Variant("half size", 0.1, "real"),
+    )
     flipping = verdict_of([], stability=Stability(variants, 0.1, 0.93, flips=True))
     assert stability_words(flipping) == (
         "holds under recompression and resize: no, unsure after JPEG q50 and real after half size (p 0.10–0.93)"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from infra.cli import run_cli
+from tune.store.__main__ import main
 from tune.store.reader import open_reader
 from tune.store.writer import ResultStore
 
@@ -44,30 +49,48 @@ def fill(store: ResultStore, sweep: str, name: str, rates: list[float]) -> None:
         store.trial(
             trial, sweep, params, status="completed", number=number, folder="file://f", started_at=1, ended_at=9
         )
-        peak = 0.8 + number / 100
-        for epoch, auc in enumerate([0.5, peak, 0.7 - number / 100], start=1):
+        peak = round(0.8 + number / 100, 2)
+        for epoch, auc in enumerate([0.5, peak, round(0.7 - number / 100, 2)], start=1):
             loss = float("nan") if epoch == 3 else 1 - auc
             store.metrics(trial, epoch, {"auc": auc, "loss": loss}, time.time())
 
 
-def run(*words: str, url: str | None = None, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if k != "RESULT_STORE"} | {"PYTHONPATH": str(ROOT)} | environment
-    command = [sys.executable, "-m", "tune.store", *words, *(["--store", url] if url else [])]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60, check=False)
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+def run(*words: str, url: str | None = None) -> Done:
+    """As a shell would see it, without a new interpreter for each."""
+    out, err = io.StringIO(), io.StringIO()
+    before = signal.getsignal(signal.SIGTERM)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as exited:
+        run_cli(lambda _: main([*words, *(["--store", url] if url else [])]))
+    signal.signal(signal.SIGTERM, before)
+    assert isinstance(exited.value.code, int)
+    return Done(exited.value.code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(autouse=True)
+def _no_store_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESULT_STORE", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 def ask(*words: str, url: str) -> Any:
     done = run(*words, "--json", url=url)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert done.code == 0, done.err
+    return json.loads(done.out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
 
 
-def fails(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+def fails(done: Done, *words: str) -> None:
+    assert done.code == 1
+    assert done.out == ""
+    assert len(done.err.splitlines()) == 1 and done.err.startswith("error: ")
     for word in words:
-        assert word in done.stderr
+        assert word in done.err
 
 
 def test_top_ranks_by_the_best_epoch_and_not_by_the_last(url: str) -> None:
@@ -88,19 +111,19 @@ def test_a_sweeps_name_is_the_newest_of_it(url: str) -> None:
 
 def test_the_table_fits_80_columns_and_shows_what_differs(url: str) -> None:
     done = run("top", "--sweep", "demo/1", url=url)
-    lines = done.stdout.splitlines()
+    lines = done.out.splitlines()
     assert lines[0].split() == ["#", "trial", "status", "best", "auc", "epoch", "last", "lr"]
     assert lines[1].split() == ["1", "d12x", "completed", "0.8200", "2", "0.6800", "0.3000"]
     for words in (["top"], ["show", "d12x"], ["compare", "d10x", "d11x"], ["sweeps"]):
         done = run(*words, url=url)
-        assert done.returncode == 0 and all(len(line) <= 80 for line in done.stdout.splitlines()), done.stdout
+        assert done.code == 0 and all(len(line) <= 80 for line in done.out.splitlines()), done.out
 
 
 def test_show_finds_a_trial_by_the_beginning_of_its_id(url: str) -> None:
     record = ask("show", "f1", url=url)
     assert record["trial"]["id"] == "f10x"
     assert record["curves"]["loss"] == [[1, 0.5], [2, pytest.approx(0.2)], [3, None]]
-    assert "▁" in run("show", "f1", url=url).stdout
+    assert "▁" in run("show", "f1", url=url).out
 
 
 def test_compare_shows_only_what_differs(url: str) -> None:
@@ -116,9 +139,9 @@ def test_sweeps_come_newest_first_with_their_best(url: str) -> None:
 
 
 def test_csv_has_a_column_for_each_param(url: str) -> None:
-    rows = list(csv.DictReader(io.StringIO(run("top", "--csv", "--sweep", "demo/1", url=url).stdout)))
+    rows = list(csv.DictReader(io.StringIO(run("top", "--csv", "--sweep", "demo/1", url=url).out)))
     assert [row["params.train.lr"] for row in rows] == ["0.3", "0.2", "0.1"]
-    curves = list(csv.DictReader(io.StringIO(run("show", "f1", "--csv", url=url).stdout)))
+    curves = list(csv.DictReader(io.StringIO(run("show", "f1", "--csv", url=url).out)))
     assert {(row["metric"], row["epoch"]) for row in curves} >= {("auc", "1"), ("loss", "3")}
 
 
@@ -126,7 +149,7 @@ def test_csv_has_a_column_for_each_param(url: str) -> None:
 def test_export_holds_every_trial_and_replaces_a_file_whole(url: str, tmp_path: Path, form: str) -> None:
     out = tmp_path / "new" / f"trials.{form}"
     for _ in range(2):
-        assert run("export", "--out", str(out), url=url).returncode == 0
+        assert run("export", "--out", str(out), url=url).code == 0
     if form == "parquet":
         rows = pq.read_table(out).to_pylist()
     elif form == "csv":
@@ -136,15 +159,18 @@ def test_export_holds_every_trial_and_replaces_a_file_whole(url: str, tmp_path: 
     assert len(rows) == 7
     assert {float(row["params.train.lr"]) for row in rows if row["sweep_id"] == "demo/1"} == {0.1, 0.2, 0.3}
     assert {float(row["auc.max"]) for row in rows if row["trial"] == "d12x"} == {0.82}
-    assert os.listdir(out.parent) == [out.name]
+    assert list(out.parent.iterdir()) == [out]
 
 
 @pytest.mark.parametrize(
     "words", [["top"], ["show", "x"], ["compare", "x", "y"], ["sweeps"], ["export", "--out", "x.csv"]]
 )
-def test_asking_where_there_is_no_store_creates_none(tmp_path: Path, words: list[str]) -> None:
-    fails(run(*words, cwd=tmp_path), "no result store at", "python tune/run.py --params params/demo.yaml")
-    assert os.listdir(tmp_path) == []
+def test_asking_where_there_is_no_store_creates_none(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fails(run(*words), "no result store at", "python tune/run.py --params params/demo.yaml")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_store_says_so(tmp_path: Path) -> None:
@@ -169,20 +195,28 @@ def test_mistakes_are_one_line_with_what_was_probably_meant(url: str, tmp_path: 
     fails(run("top", url=f"sqlite:///{tmp_path}"), "no result store")
 
 
-@pytest.mark.parametrize("words", [[], ["best"], ["top", "--limit", "0"], ["top", "--json", "--csv"], ["show"]])
+@pytest.mark.parametrize(
+    "words", [[], ["best"], ["top", "--limit", "0"], ["top", "--json", "--csv"], ["show"], ["compare", "x"]]
+)
 def test_wrong_usage_exits_2(words: list[str]) -> None:
-    assert run(*words).returncode == 2
+    assert run(*words).code == 2
 
 
 @pytest.mark.parametrize("words", [["--help"], ["top", "--help"], ["show", "--help"], ["export", "--help"]])
 def test_help_has_an_example(words: list[str]) -> None:
     done = run(*words)
-    assert done.returncode == 0 and "example: python -m tune.store" in done.stdout
+    assert done.code == 0 and "example: python -m tune.store" in done.out
 
 
-def test_the_environment_names_the_store(url: str, tmp_path: Path) -> None:
-    done = run("top", "--json", cwd=tmp_path, RESULT_STORE=url)
+def test_as_a_command_the_environment_names_the_store(url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tune.store"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "RESULT_STORE": url}
+    done = subprocess.run([*command, "top", "--json"], cwd=tmp_path, env=env, capture_output=True, check=True)
     assert len(json.loads(done.stdout)) == 7
+    failed = subprocess.run(
+        [*command, "show", "nobody"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    fails(Done(failed.returncode, failed.stdout, failed.stderr), "nobody")
 
 
 def test_postgres_answers_the_same(url: str, postgres_url: str, tmp_path: Path) -> None:

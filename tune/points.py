@@ -35,11 +35,36 @@ def grid_trials(space: Mapping[str, Any], where: str) -> list[Point]:
             "or set search.algorithm to random or optuna"
         )
 
+    about = _estimated_size(space, refuse, where)
+    if about > 2 * MAX_GRID:
+        raise ParamsError(f"{where}: the grid has about {about:,.0f} points; use search.algorithm: random")
     for count, point in enumerate(_combinations(space, where, lambda leaf: leaf.is_finite, refuse), start=1):
         if count > MAX_GRID:
             raise ParamsError(f"{where}: the grid has more than {MAX_GRID:,} points; use search.algorithm: random")
         points.setdefault(point.params.fingerprint(), point)
     return list(points.values())
+
+
+def _estimated_size(space: Mapping[str, Any], refuse: Decide, where: str, walks: int = 100) -> float:
+    """About how many combinations a space has, without counting through them.
+
+    The mean over random walks of the product of the options met (Knuth, "Estimating the efficiency of backtrack
+    programs", 1975).
+    """
+    rng = random.Random(0)
+    sizes = []
+    for _ in range(walks):
+        met: list[int] = []
+
+        def decide(path: str, leaf: Leaf) -> Any:
+            if not leaf.is_finite:
+                return refuse(path, leaf)
+            met.append(len(leaf.values))  # noqa: B023
+            return rng.choice(leaf.values)
+
+        resolve(space, decide, where)
+        sizes.append(math.prod(met))
+    return sum(sizes) / walks
 
 
 def random_trials(space: Mapping[str, Any], num_samples: int, seed: int, where: str) -> list[Point]:

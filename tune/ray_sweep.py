@@ -18,7 +18,6 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user turns it on
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else its C++ side writes over the live table
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the result store is the record
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
 # The experiment snapshot at most this many seconds old: what a hard kill can make Ray forget.

@@ -92,6 +92,8 @@ class _Walk:
     where: str
 
     def resolve(self, node: Any, path: str) -> Any:
+        if not isinstance(node, (dict, list)):
+            return node
         node, path = self._settle(node, path)
         if isinstance(node, Mapping):
             return self._mapping(node, path)

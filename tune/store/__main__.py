@@ -93,14 +93,15 @@ def _add_compare(commands: Subparsers) -> None:
     parser = add_command(
         commands, "compare", "trials side by side: params that differ, metrics", "compare 1f3a 77b", _compare
     )
-    parser.add_argument("trials", metavar="TRIAL", nargs="+", help="two or more ids or beginnings of them")
+    parser.add_argument("first", metavar="TRIAL", help="its id or the beginning of it")
+    parser.add_argument("others", metavar="TRIAL", nargs="+", help="those to set beside it")
     _add_formats(parser)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
     from tune.store import query, report
 
-    comparison = query.compare(_open(arguments), arguments.trials)
+    comparison = query.compare(_open(arguments), [arguments.first, *arguments.others])
     if arguments.json:
         report.print_json(comparison)
     elif arguments.csv:

@@ -14,6 +14,7 @@ from infra.database import clear_errors, read_only
 from infra.errors import UserError
 from tune.params import METRIC_MODES
 from tune.store import schema
+from tune.store.reader import BEGIN
 from tune.store.records import (
     Alias,
     Best,
@@ -50,7 +51,7 @@ def top(
     """Trials by the best value that they ever reached, best first; those without a finite value last.
 
     sweep: a name (the newest of that name) or an id; None: all. mode: 'max' or 'min', by default :func:`mode_of`.
-    Trials that never reported the metric are left out. Raises QueryError: unknown sweep or metric.
+    Trials that never reported the metric are left out. Raises QueryError: unknown sweep or metric, no trials.
     """
     query = _ranking(metric, mode or mode_of(metric), schema.trials).limit(limit)
     with _reading(engine) as connection:
@@ -58,7 +59,7 @@ def top(
             query = query.where(schema.trials.c.sweep_id == _sweep_id(connection, sweep))
         rows = connection.execute(query).mappings().all()
         if not rows:
-            _explain_no_metric(connection, sweep, metric)
+            raise _no_metric(connection, sweep, metric)
     return [_trial(row, _best(metric, row["best"], row["best_step"], row["last"], row["last_step"])) for row in rows]
 
 
@@ -107,9 +108,12 @@ def compare(engine: sa.Engine, trials: Sequence[str]) -> Comparison:
 
 
 def sweeps(engine: sa.Engine) -> list[Sweep]:
-    """All sweeps, newest first, with their trials counted by status and their best trial."""
+    """All sweeps, newest first, with their trials counted by status and their best trial. Raises QueryError: none."""
     with _reading(engine) as connection:
-        return sorted(_sweeps(connection, None).values(), key=lambda s: s.started_at, reverse=True)
+        found = sorted(_sweeps(connection, None).values(), key=lambda s: s.started_at, reverse=True)
+    if not found:
+        raise QueryError(f"no sweeps yet; {BEGIN}")
+    return found
 
 
 def alias(engine: sa.Engine, name: str) -> Alias | None:
@@ -125,7 +129,7 @@ def alias(engine: sa.Engine, name: str) -> Alias | None:
 def export(engine: sa.Engine, sweep: str | None = None) -> list[dict[str, Any]]:
     """One flat row for each trial: its facts, `params.…`, and of each metric `.last`, `.max` and `.min` with steps.
 
-    Trials that never reported are there too. Raises QueryError: unknown sweep.
+    Trials that never reported are there too. Raises QueryError: unknown sweep, no trials.
     """
     t, w, s = schema.trials, schema.sweeps.c, schema.summary
     with _reading(engine) as connection:
@@ -138,6 +142,8 @@ def export(engine: sa.Engine, sweep: str | None = None) -> list[dict[str, Any]]:
             query, inner = query.where(t.c.sweep_id == sweep_id), inner.where(t.c.sweep_id == sweep_id)
         rows = connection.execute(query.order_by(t.c.sweep_id, t.c.number, t.c.id)).mappings().all()
         found = connection.execute(sa.select(s).where(s.c.trial_id.in_(inner)).order_by(s.c.key)).mappings().all()
+    if not rows:
+        raise QueryError(f"no trials yet; {BEGIN}")
     metrics: dict[str, dict[str, Any]] = {}
     for row in found:
         key = row["key"]
@@ -176,7 +182,7 @@ def _sweep_id(connection: sa.Connection, sweep: str) -> str:
         return str(ids[-1])
     names = sorted(set(connection.scalars(sa.select(s.name))))
     if not names:
-        raise QueryError(f"there is no sweep '{sweep}': no sweep has been run into this store yet")
+        raise QueryError(f"there is no sweep '{sweep}': no sweep was run into this store yet; {BEGIN}")
     raise QueryError(f"there is no sweep '{sweep}'; {_near(sweep, names, 'sweeps')}")
 
 
@@ -196,18 +202,22 @@ def _trial_id(connection: sa.Connection, prefix: str) -> str:
         )
     known = connection.scalars(sa.select(t.id).order_by(t.at.desc()).limit(1000)).all()
     if not known:
-        raise QueryError(f"there is no trial '{prefix}': no trial has been run into this store yet")
+        raise QueryError(f"there is no trial '{prefix}': no trial was run into this store yet; {BEGIN}")
     raise QueryError(f"there is no trial '{prefix}'; {_near(prefix, known, 'trials, the newest first')}")
 
 
-def _explain_no_metric(connection: sa.Connection, sweep: str | None, metric: str) -> None:
+def _no_metric(connection: sa.Connection, sweep: str | None, metric: str) -> QueryError:
     s, t = schema.summary.c, schema.trials.c
-    query = sa.select(s.key).distinct()
+    keys, count = sa.select(s.key).distinct(), sa.select(sa.func.count()).select_from(schema.trials)
     if sweep is not None:
-        query = query.join(schema.trials, t.id == s.trial_id).where(t.sweep_id == _sweep_id(connection, sweep))
-    known = sorted(connection.scalars(query))
-    if known and metric not in known:
-        raise QueryError(f"no trial reported a metric '{metric}'; {_near(metric, known, 'metrics')}")
+        mine = t.sweep_id == _sweep_id(connection, sweep)
+        keys, count = keys.join(schema.trials, t.id == s.trial_id).where(mine), count.where(mine)
+    known, trials = sorted(connection.scalars(keys)), connection.scalar(count)
+    if known:
+        return QueryError(f"no trial reported a metric '{metric}'; {_near(metric, known, 'metrics')}")
+    if trials:
+        return QueryError(f"none of the {trials:,} trials has reported anything yet; ask again after their first epoch")
+    return QueryError(f"no trials yet; {BEGIN}")
 
 
 def _near(word: str, known: Sequence[str], what: str) -> str:

@@ -1,0 +1,109 @@
+"""A sweep's record: the same name goes on, other params are refused in words that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.errors import UserError
+from tune.folder import (
+    SweepChangedError,
+    check_unchanged,
+    new_record,
+    read_record,
+    run_url,
+    sweep_url,
+    write_record,
+)
+from tune.params import SweepParams
+
+HASH = "ab" * 32
+
+
+def _params(storage: Path | str = "file://./runs", **changes: Any) -> SweepParams:
+    content = {
+        "name": "mine", "storage": str(storage), "data": {"manifest": "file://./data/a"},
+        "model": {"blocks": [{"filters": 8}, {"filters": {"choice": [8, 16]}}]}, "train": {"lr": 0.1},
+    }  # fmt: skip
+    return SweepParams.model_validate({**content, **changes})
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    params = _params(tmp_path)
+    assert read_record(params) is None
+    record = new_record(params, HASH)
+    write_record(params, record)
+    assert read_record(params) == record
+    assert read_record(_params(tmp_path, name="other")) is None
+    assert sweep_url(params) == f"{tmp_path}/mine"
+    assert run_url(params, record) == f"{tmp_path}/mine/{record.run}"
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["sweep.json"]
+
+
+def test_two_runs_have_two_folders_in_the_order_of_their_starts() -> None:
+    runs = []
+    while len(runs) < 3:
+        run = new_record(_params(), HASH).run
+        if run not in runs:  # two in one millisecond
+            runs.append(run)
+    assert runs == sorted(runs)
+
+
+def test_a_damaged_record_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    params = _params(tmp_path)
+    write_record(params, new_record(params, HASH))
+    for damage in ('{"run": "x"', "[]", '{"run": 3}', ""):
+        (tmp_path / "mine" / "sweep.json").write_text(damage)
+        with pytest.raises(UserError, match=r"mine/sweep\.json is damaged; move it away, or use --fresh") as caught:
+            read_record(params)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"resources": {"cpu": 2}, "store": "sqlite:///elsewhere.db"},
+        {"storage": "file:///moved/runs"},
+        {"data": {"manifest": "s3://bucket/a", "cache": "/fast/disk"}},
+    ],
+)
+def test_where_and_how_fast_may_change(changes: dict[str, Any]) -> None:
+    record = new_record(_params(), HASH)
+    check_unchanged(_params(**changes), record, HASH, "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": {"lr": 0.2}}, "was started with train.lr: 0.1, now 0.2;"),
+        ({"train": {}}, "train.lr: 0.1, now nothing;"),
+        ({"train": {"lr": 0.1, "epochs": 3}}, "train.epochs: nothing, now 3;"),
+        ({"seed": 1, "train": {"lr": 0.2}}, "seed: 0, now 1 and 1 more;"),
+        ({"search": {"num_samples": 9}}, "search.num_samples: 8, now 9;"),
+        ({"data": {"manifest": "file://./data/a", "image_size": 32}}, "data.image_size: nothing, now 32;"),
+        (
+            {"model": {"blocks": [{"filters": 8}, {"filters": {"choice": [8, 32]}}]}},
+            "model.blocks.1.filters.choice.1: 16, now 32;",
+        ),
+        ({"model": {"blocks": [{"filters": 8}]}}, "model.blocks: [{'filters': 8}, {'filters': {'choice': …, now"),
+    ],
+)
+def test_other_params_are_named_with_both_values_and_the_ways_out(changes: dict[str, Any], said: str) -> None:
+    record = new_record(_params(), HASH)
+    with pytest.raises(SweepChangedError) as caught:
+        check_unchanged(_params(**changes), record, HASH, "p.yaml")
+    message = str(caught.value)
+    assert message.startswith("sweep 'mine' ")
+    assert said in message
+    assert message.endswith(
+        "give the sweep another name (--set name=…), or start it anew beside the old one with --fresh (p.yaml)"
+    )
+
+
+def test_another_dataset_is_said_before_anything_else() -> None:
+    record = new_record(_params(), HASH)
+    with pytest.raises(SweepChangedError, match="was started on dataset abababababab, now it is cdcdcdcdcdcd; give"):
+        check_unchanged(_params(seed=4), record, "cd" * 32, "p.yaml")
