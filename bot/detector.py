@@ -23,9 +23,9 @@ from model_defs.checkpoint import BundleError, Card, load_bundle
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PREVIEW_SIDE = 720  # twice what a panel shows of the photo, so that it stays sharp on a dense screen
 Explainer: TypeAlias = Callable[["nn.Module", "Tensor", Side], tuple[LayerHeatmap, ...]]
 
+PREVIEW_SIDE = 720  # twice what a panel shows of the photo, so that it stays sharp on a dense screen
 BATCH = 8  # pictures a forward pass: more gains nothing on a CPU and delays the first answer
 DECODERS = 2  # threads that read, decode and recompress ahead of the network
 

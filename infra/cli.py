@@ -32,6 +32,10 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     try:
         code = _exit_code(main)
         sys.stdout.flush()
+    except KeyboardInterrupt:  # a second signal while the first was being answered
+        code = EXIT_INTERRUPTED
+    except Terminated:
+        code = EXIT_TERMINATED
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _say(f"error: no space left on the disk{f' of {error.filename}' if error.filename else ''}; free some")

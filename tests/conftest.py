@@ -11,6 +11,9 @@ from tests.servers import postgres_server, postgres_url, s3_server, s3_url
 
 __all__ = ["faces_dir", "postgres_server", "postgres_url", "s3_server", "s3_url"]
 
+# Two torch threads that wait for each other beside Ray's processes make a test ten times slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

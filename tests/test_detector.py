@@ -69,6 +69,14 @@ def test_each_variant_has_the_probability_of_the_picture_so_treated(detector: De
     assert verdict.stability.p_max - verdict.stability.p_min > 1e-4
 
 
+def test_a_camera_photo_is_shrunk_as_a_messenger_does_before_it_is_recompressed(detector: Detector) -> None:
+    picture = photo(2600, 1300, seed=4)
+    variant = detector.check(png(picture), heatmaps=False).stability.variants[2]
+    shrunk = picture.resize((2048, 1024), Image.Resampling.BICUBIC)
+    assert variant.name == "JPEG q50"
+    assert variant.p_fake == pytest.approx(detector.check(png(jpeg(shrunk, 50)), heatmaps=False).p_fake, abs=1e-3)
+
+
 def test_the_same_bytes_get_the_same_answer_alone_and_in_any_batch(detector: Detector) -> None:
     images = [png(photo(64 + seed, 90 - seed, seed)) for seed in range(BATCH + 3)]
     alone = [detector.check(data, heatmaps=False).p_fake for data in images]

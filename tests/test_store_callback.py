@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,19 @@ def train(config: dict[str, Any]) -> None:
             raise RuntimeError("the graphics card melted")
 
 
-def sweep(store: ResultStore, folder: Path) -> int:
-    """Run three trials: to the end, stopped early, failing. Returns how many came to an end."""
+def sweep(store: ResultStore, folder: Path, interrupt_at_epoch: int | None = None) -> int:
+    """Run three trials: to the end, stopped early, failing. Returns how many came to an end.
+
+    interrupt_at_epoch: the driver gets SIGUSR1, Tune's request to stop, when a trial reports this epoch.
+    """
     from ray import tune
 
     from tune.store.callback import StoreCallback
+
+    class Interrupt(tune.Callback):  # type: ignore[misc]
+        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+            if result["epoch"] == interrupt_at_epoch:
+                signal.raise_signal(signal.SIGUSR1)
 
     points = [(3, False), (2, False), (3, True)]
     trials = [{"number": n, "choices": {"train.epochs": e, "fails": f}} for n, (e, f) in enumerate(points)]
@@ -61,7 +70,10 @@ def sweep(store: ResultStore, folder: Path) -> int:
         param_space={"trial": tune.grid_search(trials)},
         tune_config=tune.TuneConfig(metric="auc", mode="max", reuse_actors=True),
         run_config=tune.RunConfig(
-            name="run", storage_path=str(folder), verbose=0, callbacks=[StoreCallback(store, "s/1", "file://f", "auc")]
+            name="run",
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=[StoreCallback(store, "s/1", "file://f", "auc"), Interrupt()],
         ),
     )
     return sum(result.error is None for result in tuner.fit())
@@ -85,6 +97,13 @@ def test_a_sweep_is_recorded(ray_session: None, tmp_path: Path) -> None:
     assert failed.trial.error is not None and failed.trial.error.endswith("the graphics card melted")
     assert failed.trial.ended_at is not None and failed.trial.ended_at >= (failed.trial.started_at or math.inf)
     assert [event.kind for event in failed.events] == ["failed"]
+
+
+def test_trials_that_were_running_when_a_sweep_was_stopped_are_interrupted(ray_session: None, tmp_path: Path) -> None:
+    store = ResultStore(f"sqlite:///{tmp_path}/results.db")
+    sweep(store, tmp_path / "ray", interrupt_at_epoch=2)
+    found = query.top(open_reader(store.url), metric="auc")
+    assert [trial.status for trial in found] == ["interrupted"] * len(found) and found
 
 
 def test_a_sweep_outlives_its_store(ray_session: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

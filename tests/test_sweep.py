@@ -44,7 +44,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "raw" / label).mkdir(parents=True)
         for number in range(60):
             # Low frequencies unlike any other picture's, so that no two are near-duplicates; the fakes are smoother.
-            coarse = Image.fromarray(rng.integers(40, 215, (6, 6), dtype=np.uint8)).resize((24, 24), Image.Resampling.BICUBIC)
+            coarse = Image.fromarray(rng.integers(40, 215, (6, 6), dtype=np.uint8))
+            coarse = coarse.resize((24, 24), Image.Resampling.BICUBIC)
             noise = rng.normal(0, 18 if label == "real" else 9, (24, 24))
             picture = np.clip(np.asarray(coarse) + noise, 0, 255).astype(np.uint8)
             Image.fromarray(picture).convert("RGB").save(folder / "raw" / label / f"{number}.png")
@@ -130,7 +131,7 @@ def test_a_sweep_leaves_results_folders_and_a_champion_and_is_not_run_twice(work
         for picture in ("curves.png", "confusion.png", "roc.png", "calibration.png"):
             assert Image.open(folder / picture).size[0] > 300
         assert "filters" in (folder / "params.yaml").read_text()
-        network, card = load_bundle(str(folder / "bundle"))
+        _, card = load_bundle(str(folder / "bundle"))
         answers = pq.read_table(io.BytesIO((folder / "validation.parquet").read_bytes()))
         assert answers.num_rows == 18
         assert set(answers.column_names) == {"sha256", "label", "generator", "cluster", "logit"}
@@ -155,26 +156,27 @@ def test_a_sweep_leaves_results_folders_and_a_champion_and_is_not_run_twice(work
     assert "is finished" in again and "starting Ray" not in again
     assert metric_rows(workplace) == before
 
-    changed = subprocess.run(command("--set", "train.epochs=5"), cwd=workplace, capture_output=True, text=True, check=False)
+    other = command("--set", "train.epochs=5")
+    changed = subprocess.run(other, cwd=workplace, capture_output=True, text=True, check=False)
     assert changed.returncode == 1
     assert "train.epochs: 4, now 5" in changed.stderr and "--fresh" in changed.stderr
 
 
 def test_interrupted_killed_and_robbed_of_its_store_it_ends_as_if_nothing_had_happened(workplace: Path) -> None:
     # Large enough that an epoch takes a while: there must be something to interrupt.
-    arguments = [f"--set={x}" for x in ("train.epochs=40", "data.image_size=64", "model.blocks.0.filters=24")]
+    arguments = [f"--set={x}" for x in ("train.epochs=30", "data.image_size=64", "model.blocks.0.filters=24")]
     arguments += ["--set", "search.num_samples=2"]
     with running(workplace, *arguments) as process:
-        read_until(process, r"trial \d +running +epoch [2-9]/40")
+        read_until(process, r"trial \d +running +epoch [2-9]/30")
         os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole process group
         rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130, rest
     assert "Go on with the same command" in rest
 
     with running(workplace, *arguments) as process:
-        said = read_until(process, r"trial \d +running +epoch [12]\d/40")
+        said = read_until(process, r"trial \d +running +epoch [12]\d/30")
         assert "going on with the run" in said
-        assert not re.search(r" epoch 1/40", said), "a trial began again from its start"
+        assert not re.search(r" epoch 1/30", said), "a trial began again from its start"
         process.kill()
 
     with running(workplace, *arguments) as process:
@@ -186,7 +188,12 @@ def test_interrupted_killed_and_robbed_of_its_store_it_ends_as_if_nothing_had_ha
 
     for folder in trial_folders(workplace):
         epochs = [epoch["epoch"] for epoch in json.loads((folder / "history.json").read_text())]
-        assert epochs == list(range(1, 41)), "every epoch once, none lost, none trained twice"
+        assert epochs == list(range(1, 31)), "every epoch once, none lost, none trained twice"
+
+    rows = metric_rows(workplace)
+    assert rows and len(rows) == len(set(rows)), "the store is there again, and holds no row twice"
+    with sqlite3.connect(workplace / "runs" / "results.db") as connection:
+        assert connection.execute("SELECT status FROM trials").fetchall() == [("completed",)] * 2
 
     # The same sweep without a stop trains the same weights, bit for bit.
     undisturbed = workplace / "undisturbed"
@@ -223,8 +230,12 @@ def test_population_based_training_copies_the_better_trial(workplace: Path) -> N
 
 
 def test_a_trial_that_diverges_ends_without_taking_the_sweep_along(workplace: Path) -> None:
+    # A step of weight decay multiplies the weights by 1 − lr × weight_decay: by −999 for the second trial.
+    changes = ("search.algorithm=grid", "train.optimizer=sgd", "train.schedule=none", "train.weight_decay=10")
     sweep(
-        workplace,
-        *("--set", "train.lr={choice: [0.001]}", "--set", "train.optimizer={grid: [adamw, sgd]}"),
-        *("--set", "search={algorithm: grid}", "--set", "train.momentum=0.99", "--set", "train.weight_decay=1e30"),
+        workplace, *(f"--set={x}" for x in (*changes, "model.blocks=[{filters: 4}]", "train.lr={grid: [0.001, 100]}"))
     )
+    with sqlite3.connect(workplace / "runs" / "results.db") as connection:
+        lost = "SELECT number FROM metrics JOIN trials ON id = trial_id WHERE key = 'train_loss' AND value IS NULL"
+        assert connection.execute(lost).fetchall() == [(1,)]
+        assert dict(connection.execute("SELECT number, status FROM trials")) == {0: "completed", 1: "stopped"}

@@ -1,13 +1,21 @@
-"""A sweep's record: the same name goes on, other params are refused in words that help."""
+"""A sweep's record: the same name goes on, other params are refused in words that help; and what a trial leaves."""
 
 from __future__ import annotations
 
+import io
+import json
+import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
+from PIL import Image
 
 from infra.errors import UserError
+from model_defs.checkpoint import load_bundle
+from tests.tiny_dataset import make_dataset, make_trial
 from tune.folder import (
     SweepChangedError,
     check_unchanged,
@@ -17,7 +25,8 @@ from tune.folder import (
     sweep_url,
     write_record,
 )
-from tune.params import SweepParams
+from tune.params import SweepParams, TrialParams
+from tune.trial_folder import finish_trial, read_summary
 
 HASH = "ab" * 32
 
@@ -88,7 +97,10 @@ def test_where_and_how_fast_may_change(changes: dict[str, Any]) -> None:
             {"model": {"blocks": [{"filters": 8}, {"filters": {"choice": [8, 32]}}]}},
             "model.blocks.1.filters.choice.1: 16, now 32;",
         ),
-        ({"model": {"blocks": [{"filters": 8}]}}, "model.blocks: [{'filters': 8}, {'filters': {'choice': …, now"),
+        (
+            {"model": {"blocks": [{"filters": 8}]}},
+            "model.blocks: [{'filters': 8}, {'filters': {'choice':…, now [{'filters': 8}];",
+        ),
     ],
 )
 def test_other_params_are_named_with_both_values_and_the_ways_out(changes: dict[str, Any], said: str) -> None:
@@ -107,3 +119,76 @@ def test_another_dataset_is_said_before_anything_else() -> None:
     record = new_record(_params(), HASH)
     with pytest.raises(SweepChangedError, match="was started on dataset abababababab, now it is cdcdcdcdcdcd; give"):
         check_unchanged(_params(seed=4), record, "cd" * 32, "p.yaml")
+
+
+# --- the folder of a trial -------------------------------------------------------------------------------------------
+
+PEOPLE_S_FILES = {
+    "params.yaml", "history.json", "curves.png", "confusion.png", "roc.png", "calibration.png", "validation.parquet",
+    "trial.json", "bundle/weights.safetensors", "bundle/card.json",
+}  # fmt: skip
+
+
+def _files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def test_a_trial_leaves_everything_a_person_wants_to_see(tmp_path: Path) -> None:
+    manifest = make_dataset(tmp_path / "data")
+    folder = make_trial(tmp_path / "trial", manifest, epochs=3)
+    checkpoint = set(_files(folder))
+
+    summary = finish_trial(str(folder), "auc")
+
+    assert summary is not None
+    assert (summary.trial_id, summary.epoch) == ("t1", 3)
+    left = _files(folder)
+    assert set(left) - checkpoint == PEOPLE_S_FILES
+    for name in ("curves.png", "confusion.png", "roc.png", "calibration.png"):
+        Image.open(io.BytesIO(left[name][1])).verify()
+    history = json.loads(left["history.json"][1])
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
+    assert max(epoch["auc"] for epoch in history) == summary.best_value
+    TrialParams.model_validate(yaml.safe_load(left["params.yaml"][1]))
+    assert pq.read_table(io.BytesIO(left["validation.parquet"][1])).num_rows == 16
+    _, card = load_bundle(str(folder / "bundle"))
+    assert card.origin.epoch == summary.best_epoch
+    assert read_summary(str(folder)) == summary
+    # once is enough: nothing is written again
+    assert finish_trial(str(folder), "auc") == summary
+    assert _files(folder) == left
+
+
+def test_a_trial_that_went_on_is_laid_out_again(tmp_path: Path) -> None:
+    manifest = make_dataset(tmp_path / "data")
+    folder = make_trial(tmp_path / "trial", manifest, epochs=1)
+    first = finish_trial(str(folder), "auc")
+    make_trial(folder, manifest, epochs=2, number=1)
+    second = finish_trial(str(folder), "auc")
+    assert first is not None and second is not None
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert len(json.loads((folder / "history.json").read_text())) == 2
+
+
+def test_a_trial_without_a_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    assert finish_trial(str(tmp_path / "trial"), "auc") is None
+    assert read_summary(str(tmp_path / "trial")) is None
+    assert not (tmp_path / "trial").exists()
+
+
+def test_a_trial_that_diverged_at_once_leaves_its_history(tmp_path: Path) -> None:
+    manifest = make_dataset(tmp_path / "data")
+    # a rate that makes every weight overflow in the first steps
+    folder = make_trial(
+        tmp_path / "trial", manifest, epochs=2, optimizer="sgd", lr=100.0, weight_decay=1e30, batch_size=2
+    )
+    summary = finish_trial(str(folder), "auc")
+    assert summary is not None
+    assert (summary.best_epoch, summary.best_value) == (0, None)
+    (epoch,) = json.loads((folder / "history.json").read_text(), parse_constant=pytest.fail)
+    assert epoch["train_loss"] is epoch["auc"] is None
+    assert not math.isnan(epoch["lr"])
+    assert (folder / "curves.png").is_file()
+    assert not (folder / "bundle").exists()

@@ -1,4 +1,4 @@
-"""A dataset of a few small pictures, made in a moment through the manifest's own door."""
+"""A dataset of a few small pictures, and a trial on it, made in a moment through the project's own doors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +53,39 @@ def make_dataset(folder: Path, splits: Mapping[str, int] = SPLITS, side: int = 1
                 )
             )  # fmt: skip
     return write_manifest(str(folder), table_of(rows))
+
+
+def make_trial(folder: Path, manifest: Manifest, epochs: int = 4, number: int = 0, **train: Any) -> Path:
+    """Train a small network on `manifest` and save it in `folder` as a trial does, in checkpoint `number`."""
+    from safetensors.torch import save
+
+    from model_defs.checkpoint import Card, DatasetRef, Origin, bundle_id
+    from tune.checkpointing import Best, answers_table, checkpoint_files, write_folder
+    from tune.data import load_split
+    from tune.params import parse_trial_params
+    from tune.training import Training
+
+    params = parse_trial_params(
+        {
+            "data": {"manifest": manifest.url, "image_size": 16, "colour": "grey"},
+            "model": {"blocks": [{"filters": 6}], "global_pool": "avg"},
+            "train": {"epochs": epochs, "lr": 0.05, "batch_size": 8, **train},
+        },
+        "test",
+    )
+    splits = [load_split(manifest, split, params.preprocess, folder.parent / "cache") for split in ("train", "val")]
+    training = Training(params, *splits, seed=0, metric="auc", mode="max")
+    best = None
+    for epoch in training.epochs():
+        if epoch.improved:
+            weights = training.weights()
+            card = Card(
+                id=bundle_id("tiny", weights), created_at="2026-01-01T00:00:00+00:00", model=params.model,
+                preprocess=params.preprocess, metrics={"val": dict(epoch.metrics)},
+                dataset=DatasetRef(url=manifest.url, version=manifest.version, hash=manifest.hash),
+                origin=Origin(sweep="tiny", trial="t1", epoch=epoch.number, params=params.model_dump(mode="json")),
+            )  # fmt: skip
+            best = Best(card, weights, answers_table(splits[1].rows, epoch.val_logits))
+    files = checkpoint_files("t1", save(training.state()), training.progress, best)
+    write_folder(folder / f"checkpoint_{number:06d}", files)
+    return folder

@@ -18,6 +18,8 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user turns it on
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Idle torch threads sleep instead of spinning: beside other trials on the same cores spinning can cost 30 times the work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the result store is the record
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
 # The experiment snapshot at most this many seconds old: what a hard kill can make Ray forget.
@@ -61,7 +63,7 @@ def connect() -> Cluster:
             include_dashboard=None if address else True,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": os.environ["OMP_WAIT_POLICY"]}},
         )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -102,6 +104,7 @@ def run_tuner(
     experiment = f"{storage_path.rstrip('/')}/{run}"
     if Tuner.can_restore(experiment):
         tuner = Tuner.restore(experiment, trainable=trainable, resume_unfinished=True, resume_errored=retry_failed)
+        _renew_callbacks(tuner, callbacks)
     else:
         scheduler = _scheduler(plan)
         if isinstance(scheduler, ASHAScheduler):
@@ -132,6 +135,18 @@ def run_tuner(
     with stop_on_signals() as received:
         tuner.fit()
     return received[0] if received else None
+
+
+def _renew_callbacks(tuner: Tuner, callbacks: list[tune.Callback]) -> None:
+    """Give a restored Tuner the callbacks of this start.
+
+    Those from its pickle write where the first start wrote and know no password. Tune has no public way to replace
+    them; their saved states are handed to the new ones by position.
+    """
+    restored = tuner._local_tuner
+    scheduler = restored._tune_config.scheduler
+    keep = [KeepScheduler(scheduler)] if isinstance(scheduler, ASHAScheduler) else []
+    restored._run_config.callbacks = [*callbacks, *keep]
 
 
 class KeepScheduler(tune.Callback):  # type: ignore[misc]

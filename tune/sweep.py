@@ -11,6 +11,7 @@ from typing import Any
 
 from crawler.manifest import Manifest, read_manifest
 from infra.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED
+from infra.database import DatabaseError, redact
 from infra.errors import UserError
 from infra.storage import absolute_url
 from model_defs.checkpoint import Card, DatasetRef, read_card
@@ -19,6 +20,7 @@ from tune.data import check_trainable, load_split
 from tune.folder import SweepRecord
 from tune.params import DataParams
 from tune.plan import Plan
+from tune.store.reader import DEFAULT_URL
 from tune.store.writer import ResultStore
 from tune.trial_folder import TrialSummary
 
@@ -45,7 +47,7 @@ def open_dataset(plan: Plan) -> Manifest:
 def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bool) -> int:
     """Run or go on, promote the best, say what to do next. Returns the exit code."""
     ledger = _Ledger(plan, manifest, record)
-    ledger.write(status="running")
+    ledger.write(status="running", must_connect=True)
     folder.write_record(plan.params, record)
 
     print("starting Ray …", flush=True)
@@ -60,7 +62,7 @@ def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bo
     setup = _trial_setup(plan, manifest, record, ledger.git_commit)
     _fill_cache(plan, manifest)
     callbacks = [
-        StoreCallback(ResultStore(plan.params.store), ledger.sweep_id, setup.folder),
+        StoreCallback(ResultStore(plan.params.store), ledger.sweep_id, setup.folder, search.metric),
         ray_sweep.TrialFolders(setup.folder, search.metric),
         ProgressCallback(search.metric, search.direction, plan.num_trials),
     ]
@@ -76,7 +78,7 @@ def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bo
     ledger.write(status="finished")
     folder.write_record(plan.params, record.model_copy(update={"status": "finished", "champion": champion}))
     if champion is None:
-        print("no trial reached a first epoch; python -m tune.store show TRIAL says why", file=sys.stderr)
+        print(f"no trial reached a first epoch; {_python()} -m tune.store show TRIAL says why", file=sys.stderr)
         return EXIT_FAILED
     _say_next(plan)
     return 0
@@ -99,11 +101,11 @@ class _Ledger:
         self.sweep_id = f"{plan.params.name}/{record.run}"
         self.git_commit = _git_commit()
 
-    def write(self, status: str) -> None:
-        """Raises DatabaseError where the store cannot be opened."""
+    def write(self, status: str, *, must_connect: bool = False) -> None:
+        """must_connect: raise DatabaseError where the store cannot be opened, instead of keeping the row for later."""
         params = self.plan.params
         store = ResultStore(params.store)
-        store.open()
+        store.open(must_connect=must_connect)
         store.sweep(
             self.sweep_id, params.name, params.model_dump(mode="json"),
             dataset_hash=self.manifest.hash, git_commit=self.git_commit, status=status,
@@ -165,13 +167,17 @@ def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> st
     )
     print("calibrating it on validation and judging it on the test split …", flush=True)
     champion = make_champion(best.folder, params.storage, Path(plan.sample.data.cache), manifest_url=manifest_url)
-    current = current_champion(params.store)
+    try:
+        current = current_champion(params.store)
+    except DatabaseError as error:  # a sweep does not fail of its store: the promotion is written when it is back
+        print(f"warning: {error}", file=sys.stderr)
+        current = None
     if is_better(champion.card, _card_or_none(current), search.metric, search.direction):
         crown(params.store, champion, best.trial_id)
         print(f"champion: {champion.url}")
     else:
         print(f"the champion stays {current}: better on the same validation data")
-        print(f"  to promote this one all the same: python -m tune.store promote {best.trial_id}")
+        print(f"  to promote this one all the same: {_python()} -m tune.store promote {best.trial_id}")
     if "test" in champion.card.metrics:
         print("on the test split, by which nothing was chosen:")
         for line in describe(champion.card.metrics["test"]):
@@ -187,10 +193,16 @@ def _card_or_none(url: str | None) -> Card | None:
 
 
 def _say_next(plan: Plan) -> None:
-    store = "" if plan.params.store == "sqlite:///runs/results.db" else f" --store {plan.params.store}"
+    store = "" if plan.params.store == DEFAULT_URL else f" --store {redact(plan.params.store)}"
     print("next:")
-    print(f"  python -m tune.store top --sweep {plan.params.name}{store}")
-    print("  python -m bot check PHOTO.jpg")
+    print(f"  {_python()} -m tune.store top --sweep {plan.params.name}{store}")
+    print(f"  {_python()} -m bot check PHOTO.jpg")
+
+
+def _python() -> str:
+    """How the person called Python: by the environment's path where it lies in the current folder."""
+    executable = Path(sys.executable)
+    return str(executable.relative_to(Path.cwd())) if executable.is_relative_to(Path.cwd()) else "python"
 
 
 def _listing(counts: dict[str, int]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import math
 import numbers
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ray.tune import Callback
@@ -17,6 +19,7 @@ from infra.storage import join_url
 from tune.store.writer import ResultStore
 from tune.trial import trial_folder_name
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # Ray paints its tracebacks
 MAX_ERROR_CHARACTERS = 4_000  # the end of a traceback says what happened
 
 # Ray's own bookkeeping; `time_total_s` is kept.
@@ -53,6 +56,7 @@ class StoreCallback(Callback):  # type: ignore[misc]
         self.store, self.sweep_id, self.folder, self.metric = store, sweep_id, folder, metric
         self.complained: set[str] = set()
         self._is_first_step = True
+        self._live: set[str] = set()
 
     @_never_raises
     def setup(self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any) -> None:
@@ -72,6 +76,7 @@ class StoreCallback(Callback):  # type: ignore[misc]
     @_never_raises
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial starts, or goes on after a pause, a crash or an interruption."""
+        self._live.add(trial.trial_id)
         self._write(trial, "running", started_at=time.time())
 
     @_never_raises
@@ -103,6 +108,7 @@ class StoreCallback(Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial came to its end, or the scheduler or its own patience stopped it."""
         status = _ended_as(trial)
+        self._live.discard(trial.trial_id)
         self._write(trial, status, ended_at=time.time())
         self._event(trial, status, f"after epoch {_epoch(trial.last_result or {})}")
 
@@ -110,6 +116,7 @@ class StoreCallback(Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial failed for good."""
         error = _error_of(trial)
+        self._live.discard(trial.trial_id)
         self._write(trial, "failed", error=error, ended_at=time.time())
         self._event(trial, "failed", _last_line(error))
 
@@ -117,10 +124,10 @@ class StoreCallback(Callback):  # type: ignore[misc]
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """The sweep is over, or was interrupted: then trials are left that did not end."""
         for trial in trials:
-            if trial.status in ("RUNNING", "PAUSED"):
+            if trial.trial_id in self._live:  # whatever Tune says now: it has stopped them all to clean up
                 self._write(trial, "interrupted", ended_at=time.time())
-            elif trial.status == "PENDING" and trial.last_result and "epoch" in trial.last_result:
-                self._write(trial, "interrupted")
+                self._event(trial, "interrupted", f"after epoch {_epoch(trial.last_result or {})}")
+        self._live.clear()
         self.store.close()
 
     def _write(
@@ -165,8 +172,12 @@ def _ended_as(trial: Trial) -> str:
 
 
 def _error_of(trial: Trial) -> str:
-    error = str(trial.get_error() or "").strip()
-    return error[-MAX_ERROR_CHARACTERS:] or "unknown"
+    """The end of the newest traceback: the file on the driver is written before the hook is called."""
+    try:
+        error = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, TypeError):
+        error = str(trial.get_error() or "")
+    return _COLOUR.sub("", error).strip()[-MAX_ERROR_CHARACTERS:] or "unknown"
 
 
 def _last_line(error: str) -> str:
