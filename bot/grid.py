@@ -55,12 +55,11 @@ class Grid:
     def draw(self, panel: Image.Image, top: int, verdict: Verdict, layers: Sequence[LayerHeatmap]) -> None:
         """Draw the cells from `top` down; `layers` as they were given to `of`."""
         base = enlarged(verdict.picture.seen, self.tile)
-        strongest = max((layer.share for layer in layers), default=0.0)
         for index, layer in enumerate(layers):
             row, column = divmod(index, self.columns)
             x, y = MARGIN + column * (self.tile + _GAP), top + row * self._row_height
             silent = silence(layer, verdict.explains)
-            self._draw_title(panel, (x, y), self.names[index], layer, strongest, muted=silent is not None)
+            self._draw_title(panel, (x, y), self.names[index], layer, muted=silent is not None)
             y += self._head_height
             if silent is None:
                 panel.paste(Image.fromarray(heated(base, layer.map)), (x, y))
@@ -75,10 +74,8 @@ class Grid:
     def _row_height(self) -> int:
         return self._head_height + self.tile + _GAP
 
-    def _draw_title(
-        self, panel: Image.Image, at: tuple[int, int], name: str, layer: LayerHeatmap, strongest: float, muted: bool
-    ) -> None:
-        """Name, size and share, and a bar of the share beside the strongest layer's."""
+    def _draw_title(self, panel: Image.Image, at: tuple[int, int], name: str, layer: LayerHeatmap, muted: bool) -> None:
+        """Name, size and share, and a bar whose full length is all evidence of all layers."""
         (x, y), draw, (height, width) = at, ImageDraw.Draw(panel), layer.size
         write(draw, at, name, _TITLE, MUTED if muted else TEXT, room=self.tile, bold=True, lines=self.title_lines)
         y += self.title_lines * round(_TITLE * LINE_HEIGHT)
@@ -86,7 +83,7 @@ class Grid:
         y = write(draw, (x, y), note, NOTE, MUTED, room=self.tile)
         draw.rectangle((x, y, x + self.tile - 1, y + _SHARE_BAR - 1), fill=CARD)
         if layer.share > 0:
-            filled = max(2, round(layer.share / strongest * self.tile))
+            filled = max(2, round(layer.share * self.tile))
             draw.rectangle((x, y, x + filled - 1, y + _SHARE_BAR - 1), fill=ACCENT)
 
 

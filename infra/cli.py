@@ -30,7 +30,12 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     signal.signal(signal.SIGTERM, _raise_terminated)
     code = 0
     try:
-        code = _exit_code(main)
+        try:
+            code = _exit_code(main)
+        finally:
+            # All is decided; one more signal ends the process there and then, which shells report just the same.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
         sys.stdout.flush()
     except KeyboardInterrupt:  # a second signal while the first was being answered
         code = EXIT_INTERRUPTED
@@ -63,6 +68,26 @@ def _exit_code(main: Callable[[Sequence[str] | None], int | None]) -> int:
         if error.code is None or isinstance(error.code, int):
             return error.code or 0
         raise
+    except Exception as error:
+        # Two signals at once can break what they interrupt: threading's locks, half-way through being released.
+        stopped = _signal_behind(error)
+        if stopped is None:
+            raise
+        word, code = stopped
+        _say(f"{word} ({type(error).__name__} while stopping: {error})")
+        return code
+
+
+def _signal_behind(error: BaseException) -> tuple[str, int] | None:
+    """The word and the exit code of the signal during whose answer `error` was raised, None when there was none."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, KeyboardInterrupt):
+            return "interrupted", EXIT_INTERRUPTED
+        if isinstance(behind, Terminated):
+            return "terminated", EXIT_TERMINATED
+        behind = behind.__context__
+    return None
 
 
 def _raise_terminated(_signum: int, _frame: object) -> None:

@@ -148,6 +148,8 @@ def load_bundle(url: str) -> tuple[nn.Module, Card]:
     Refuses weights whose hash is not the card's, tensors that do not fit the card's network, and non-finite ones.
     Raises BundleError.
     """
+    import torch
+
     card = read_card(url)
     data = _get(open_storage(url), WEIGHTS, MAX_WEIGHTS_BYTES)
     if data is None:
@@ -158,6 +160,8 @@ def load_bundle(url: str) -> tuple[nn.Module, Card]:
     network = _network(card, len(data), url)
     if _shapes(network.state_dict()) != _shapes(state):
         raise BundleError(f"{url}: the weights do not fit the network on the card")
+    if any(t.is_floating_point() and not torch.isfinite(t).all() for t in state.values()):
+        raise BundleError(f"{url}/{WEIGHTS} holds numbers that are not finite; the training went wrong")
     network.load_state_dict(state)
     return network.eval(), card
 
@@ -174,17 +178,13 @@ def _get(storage: Storage, key: str, max_bytes: int) -> bytes | None:
 
 
 def _tensors(data: bytes, where: str) -> dict[str, Tensor]:
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        state = load(data)
+        return load(data)
     except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a number format unknown to torch
         raise BundleError(f"{where} is not a safetensors file: {error}") from None
-    if any(t.is_floating_point() and not torch.isfinite(t).all() for t in state.values()):
-        raise BundleError(f"{where} holds numbers that are not finite; the training went wrong")
-    return state
 
 
 def _network(card: Card, num_bytes: int, url: str) -> nn.Module:

@@ -126,9 +126,24 @@ class TestSignals:
         )
         assert (code, err) == (143, "terminated\n")
 
+    def test_a_cleanup_that_fails_is_told_and_the_signal_still_decides(self) -> None:
+        code, _, err = signalled(
+            """
+            try:
+                print("ready", flush=True)
+                threading.Event().wait()
+            finally:
+                {}["nothing"]
+            """,
+            signal.SIGTERM,
+        )
+        assert (code, err) == (143, "terminated (KeyError while stopping: 'nothing')\n")
+
     def test_both_at_once_end_it(self) -> None:
-        code, _, _ = signalled(WAIT, signal.SIGINT, signal.SIGTERM)
-        assert code in (130, 143, -signal.SIGTERM)
+        for one, other in ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT,) * 2):
+            code, _, err = signalled(WAIT, one, other)
+            assert code in (130, 143, -signal.SIGTERM, -signal.SIGINT)
+            assert "Traceback" not in err
 
 
 class TestPipes:
@@ -170,6 +185,10 @@ class TestPipes:
 
 def test_params_and_signals_need_nothing_heavy() -> None:
     """Every command imports these before it prints its help."""
-    code = "import sys, infra.cli, infra.params, model_defs.spec; print([m for m in ('torch', 'ray') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True)
+    code = (
+        "import sys, infra.cli, infra.params, model_defs.spec; print([m for m in ('torch', 'ray') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

@@ -62,15 +62,13 @@ class TestGrammar:
             global_pool: max
             dense: [{nodes: 32, norm: batch, activation: tanh, dropout: 0.5, l2: 1e-3}]
         """)
-        network = Cnn(spec, 64, "rgb")
+        network: Any = Cnn(spec, 64, "rgb")
         one, two = network.blocks.block1, network.blocks.block2
-        assert isinstance(one, nn.Sequential) and isinstance(two, nn.Sequential)
         assert [type(m) for m in one] == [nn.Conv2d, nn.GroupNorm, nn.SiLU, nn.AvgPool2d, nn.Dropout2d]
         assert [type(m) for m in two] == [nn.Conv2d, nn.ReLU]
         assert (one.conv.in_channels, one.conv.out_channels, one.conv.kernel_size) == (3, 8, (5, 5))
         assert (one.conv.stride, one.conv.padding, one.pool.kernel_size, one.dropout.p) == ((2, 2), (1, 1), 3, 0.1)
         dense = network.dense.dense1
-        assert isinstance(dense, nn.Sequential)
         assert [type(m) for m in dense] == [nn.Linear, nn.BatchNorm1d, nn.Tanh, nn.Dropout]
         assert (dense.linear.in_features, dense.linear.out_features, dense.dropout.p) == (16, 32, 0.5)
         assert isinstance(network.pool, nn.AdaptiveMaxPool2d)
@@ -134,7 +132,10 @@ class TestGrammar:
             ("blocks: [{filters: 3, pool: mean}]", "model.blocks.0.pool: should be 'max', 'avg' or 'none', not 'mean'"),
             ("blocks: [{filters: 3}]\ndepth: 2", "model: depth is 2 but only 1 blocks are given"),
             ("blocks: [{filters: 3}]\ndense_depth: 1", "model: dense_depth is 1 but only 0 dense layers are given"),
-            ("blocks: [{filters: 3}]\nblock_defaults: 5", "model: block_defaults should be a mapping of keys to values"),
+            (
+                "blocks: [{filters: 3}]\nblock_defaults: 5",
+                "model: block_defaults should be a mapping of keys to values",
+            ),
             ("blocks: [{filters: 3}]\nblock_defaults: {kernal: 5}", "model.blocks.0.kernal: unknown key; did you mean"),
             ("blocks: [{filters: 3}]\nfrontend: NPR", "model.frontend: should be 'none', 'npr', 'srm' or 'spectrum'"),
             ("family: resnt18", "net.yaml: model.family: unknown family 'resnt18'; did you mean resnet18"),
@@ -143,7 +144,10 @@ class TestGrammar:
             ("family: 18", "model.family: should be text, not 18"),
             ("{family: resnet18, blocks: []}", "model.blocks: unknown key (allowed: family, frontend, weights,"),
             ("{family: resnet18, frozen: true}", "model: frozen: true needs weights; a frozen random network learns"),
-            ("{family: resnet18, weights: best.pth}", "model.weights: must be none, torchvision or a .safetensors file"),
+            (
+                "{family: resnet18, weights: best.pth}",
+                "model.weights: must be none, torchvision or a .safetensors file",
+            ),
             ("{family: resnet18, dropout: 1.0}", "model.dropout: should be less than 1, not 1.0"),
             ("famly: resnet18", "model.famly: unknown key; did you mean 'family'?"),
         ],
@@ -188,7 +192,9 @@ class TestWhatCannotWork:
         assert check_geometry(parse("blocks: [{filters: 4, stride: 4, norm: instance}]"), 8, "rgb") > 0
 
     def test_batch_norm_of_a_batch_of_one(self) -> None:
-        line = "train.batch_size: batch norm of single numbers needs 2 pictures in a batch, not 1; use norm: none or group"
+        line = (
+            "train.batch_size: batch norm of single numbers needs 2 pictures in a batch, not 1; use norm: none or group"
+        )
         assert refusal("blocks: [{filters: 2, stride: 8, pool: none, norm: batch}]", 8, batch_size=1) == line
         assert refusal("blocks: [{filters: 2}]\ndense: [{nodes: 2, norm: batch}]", batch_size=1) == line
         assert check_geometry(parse("blocks: [{filters: 2, norm: batch}]"), 8, "rgb", batch_size=1) > 0
@@ -303,7 +309,7 @@ def test_what_passes_the_check_can_be_trained_and_what_is_refused_cannot(
     assert count_parameters(network) == parameters
     logits = network(torch.rand(2, 3 if colour == "rgb" else 1, image_size, image_size))
     assert logits.shape == (2,)
-    (logits.sum() + network.l2_penalty()).backward()  # type: ignore[no-untyped-call]
+    (logits.sum() + network.l2_penalty()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     assert network.eval()(torch.rand(1, 3 if colour == "rgb" else 1, image_size, image_size)).isfinite().all()
 

@@ -90,7 +90,8 @@ class TestFile:
             ),
             (
                 "name: a\nblocks: [{filters: 1}, {filtres: 1}]",
-                "sweep.yaml: blocks.1.filtres: unknown key; did you mean 'filters'? (allowed: filters, padding, dropout)",
+                "sweep.yaml: blocks.1.filtres: unknown key; did you mean 'filters'? "
+                "(allowed: filters, padding, dropout)",
             ),
             ("name: a\nblocks: [{}]", "sweep.yaml: blocks.0.filters: is required"),
             ("train: {}", "sweep.yaml: name: is required"),
@@ -223,7 +224,8 @@ class TestSet:
     def test_nested_new_and_by_index(self) -> None:
         before = {"name": "a", "blocks": [{"filters": 1}, {"filters": 2}], "train": None}
         after = apply_sets(
-            before, ["blocks.1.filters=9", "train.lr=1e-4", "free.x.y=[1, {z: off}]", "name=b=c", "blocks.0={filters: 3}"]
+            before,
+            ["blocks.1.filters=9", "train.lr=1e-4", "free.x.y=[1, {z: off}]", "name=b=c", "blocks.0={filters: 3}"],
         )
         assert after == {
             "name": "b=c",
@@ -298,7 +300,7 @@ class TestStrictModel:
 
     def test_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):
-            Train().epochs = 3  # type: ignore[misc]
+            Train().epochs = 3
 
     def test_prefix(self) -> None:
         with pytest.raises(ParamsError, match=re.escape("f.yaml: train.epochs: should be a whole number, not 'x'")):

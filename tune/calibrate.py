@@ -40,8 +40,8 @@ def choose_thresholds(labels: Floats, logits: Floats, max_error: float = 0.05) -
 
     logits: calibrated. Returns the thresholds and the error rate of the answers outside the band on this data, NaN
     where there are none.
-    The band ends at an answer of this data; it is never narrower than ±0.05, so that a coin toss is not called a verdict, nor wider than ±0.45, even
-    where the surest answers err more often than asked: the returned rate says so.
+    The band ends at an answer of this data; it is never narrower than ±0.05, so that a coin toss is not called a
+    verdict, nor wider than ±0.45, even where the surest answers err more often than asked: the returned rate says so.
     """
     p_fake = sigmoid(logits)
     is_fake = np.asarray(labels) == 1

@@ -120,8 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from crawler.manifest import read_manifest
     from model_defs.checkpoint import load_bundle
 
+    manifest = read_manifest(arguments.data)
     network, card = load_bundle(arguments.bundle)
-    evaluation = answers(network, card, read_manifest(arguments.data), arguments.split, arguments.cache)
+    evaluation = answers(network, card, manifest, arguments.split, arguments.cache)
     metrics = judge(evaluation, card)
     if arguments.out:
         write_report(arguments.out, card, arguments.split, evaluation, metrics)
