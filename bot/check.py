@@ -62,16 +62,22 @@ def check(detector: Detector, sources: Sequence[Source], out: str | None, all_la
 
 def write_panel(verdict: Verdict, source: Source, out: str, all_layers: bool) -> str:
     """Draw and save a panel; where it is. Raises StorageError."""
-    key = panel_name(source)
+    key = panel_name(source, verdict)
     open_storage(out).put(key, render_panel(verdict, source.name, date.today(), all_layers))
     return join_url(out, key)
 
 
-def panel_name(source: Source) -> str:
-    """The photo's name and a hash of where it lies, so that two photos of one name never share a panel."""
+def panel_name(source: Source, verdict: Verdict) -> str:
+    """The photo's name and a hash of where it lies, so that two photos of one name never share a panel.
+
+    A photo from standard input lies nowhere: there it is a hash of what it shows.
+    """
     stem = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in Path(source.name).stem)
-    place = "" if source.path == STDIN else str(Path(source.path).resolve())
-    mark = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    if source.path == STDIN:
+        place = verdict.picture.preview.tobytes()
+    else:
+        place = str(Path(source.path).resolve()).encode("utf-8", "surrogateescape")
+    mark = hashlib.sha256(place).hexdigest()[:8]
     return f"{stem[:_NAME_LENGTH].lstrip('.') or 'photo'}-{mark}{PANEL_SUFFIX}"
 
 

@@ -20,7 +20,7 @@ from crawler.manifest import Manifest, table_of, write_manifest
 from infra.errors import UserError
 from model_defs.checkpoint import BundleError, Card, load_bundle, read_card
 from tests.tiny_dataset import make_dataset, make_trial
-from tune.champion import Champion, is_better, make_champion
+from tune.champion import Champion, make_champion, objection_to
 from tune.evaluate import Evaluation, answers, describe, judge
 from tune.metrics import METRIC_NAMES, binary_metrics
 from tune.trial_folder import finish_trial
@@ -132,14 +132,24 @@ def _card(world: World, auc: float | None, **dataset: str) -> Card:
     )
 
 
-def test_a_champion_gives_way_to_a_better_one_on_the_same_data_only(world: World) -> None:
+def test_a_champion_gives_way_to_a_better_one_on_the_same_data(world: World) -> None:
     good, bad, unknown = (_card(world, auc) for auc in (0.9, 0.8, None))
-    assert is_better(good, None, "auc", "max")
-    assert is_better(good, bad, "auc", "max") and not is_better(bad, good, "auc", "max")
-    assert is_better(bad, good, "loss", "min") and not is_better(good, bad, "loss", "min")
-    assert not is_better(good, good, "auc", "max")
-    assert is_better(good, unknown, "auc", "max") and not is_better(unknown, good, "auc", "max")
-    assert is_better(bad, _card(world, 0.9, hash="f" * 64), "auc", "max")
+    good = good.model_copy(update={"id": "another"})
+    assert objection_to(good, None, "auc", "max") is None
+    assert objection_to(good, bad, "auc", "max") is None
+    assert "better on the same" in (objection_to(bad, good, "auc", "max") or "")
+    assert objection_to(bad, good, "loss", "min") is None
+    assert "better on the same" in (objection_to(good, bad, "loss", "min") or "")
+    assert objection_to(good, unknown, "auc", "max") is None
+    assert objection_to(unknown, good, "auc", "max")
+
+
+def test_on_other_data_the_newer_champion_reigns_but_the_demo_faces_never_unseat_real_data(world: World) -> None:
+    real, newer = _card(world, 0.9, hash="f" * 64), _card(world, 0.6, hash="e" * 64)
+    demo = _card(world, 0.99, hash="d" * 64, url="file://./data/demo")
+    assert objection_to(newer, real, "auc", "max") is None
+    assert objection_to(real, demo, "auc", "max") is None
+    assert "demo faces" in (objection_to(demo, real, "auc", "max") or "")
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------

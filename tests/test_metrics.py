@@ -206,5 +206,5 @@ def test_intervals_come_again_from_the_same_seed() -> None:
 
 def test_a_class_held_by_one_cluster_still_gets_an_interval() -> None:
     found = bootstrap_ci95(np.array([0, 0, 1.0]), np.array([-1, 0, 1.0]), list("abc"), ("auc", "fpr"), resamples=100)
-    assert found["auc"] == (1, 1)
+    assert 0 < found["auc"][0] < 0.5 and found["auc"][1] == 1  # one image says little
     assert all(math.isfinite(bound) for bound in found["fpr"])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from infra.errors import UserError
 from infra.params import ParamsError
+from model_defs.spec import SpecError
 from tune.params import METRIC_MODES, SearchParams, TrainParams, parse_trial_params
 from tune.points import check_space, grid_trials, optuna_point, random_trials
 from tune.space import resolve
@@ -376,9 +377,9 @@ def test_impossible_training_values_are_one_line(changes: dict[str, Any], said: 
     assert said in str(caught.value)
 
 
-def test_batch_norm_over_one_picture_is_refused_with_its_layer() -> None:
+def test_batch_norm_over_one_picture_is_refused() -> None:
     model = {"dense": [{"nodes": 4}, {"nodes": 4, "norm": "batch"}]}
-    with pytest.raises(ParamsError, match=r"train\.batch_size: 1 leaves nothing to normalise over in model\.dense\.1"):
+    with pytest.raises(SpecError, match=r"p\.yaml: train\.batch_size: batch norm of single numbers needs 2 pictures"):
         parse_trial_params(_space(model, batch_size=1), W)
     parse_trial_params(_space(batch_size=1), W)
 

@@ -88,7 +88,7 @@ def test_a_sweep_is_recorded(ray_session: None, tmp_path: Path) -> None:
     done, _, failed = (records[n] for n in range(3))
     assert done.trial.params == {"train.epochs": 3, "fails": False}
     assert done.trial.folder == f"file://f/trial-00000-{done.trial.id}"
-    assert set(done.curves) == {"auc", "loss", "time_total_s"}
+    assert set(done.curves) == {"auc", "loss"}
     assert [repr(value) for _, value in done.curves["auc"]] == ["0.6", "0.9", "nan"]
     best = next(metric for metric in done.metrics if metric.key == "auc")
     assert (best.value, best.step) == (0.9, 2)

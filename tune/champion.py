@@ -27,6 +27,7 @@ from model_defs.checkpoint import (
 from tune.calibrate import choose_thresholds, fit_calibration
 from tune.checkpointing import BUNDLE
 from tune.evaluate import Evaluation, answers, judge
+from tune.params import DataParams
 
 CHAMPIONS = "champions"
 MAX_ERROR = 0.05  # at most this share of answers outside the unsure band is wrong, on validation
@@ -79,14 +80,22 @@ def make_champion(trial_folder: str, storage_url: str, cache: Path, *, manifest_
     return Champion(url, read_card(url), is_new=True)
 
 
-def is_better(candidate: Card, current: Card | None, metric: str, mode: str) -> bool:
-    """Whether `candidate` should replace `current`: always on another dataset, else by its validation metric."""
-    if current is None or current.dataset.hash != candidate.dataset.hash:
-        return True
+def objection_to(candidate: Card, current: Card | None, metric: str, mode: str) -> str | None:
+    """Why `candidate` should not replace the champion by itself, None when it should.
+
+    On the same dataset the better validation metric wins. Metrics of two datasets cannot be compared: there the newer
+    one wins, except that a network of the demo faces never replaces one of real data.
+    """
+    if current is None:
+        return None
+    demo = DataParams().manifest
+    if candidate.dataset.hash != current.dataset.hash:
+        if candidate.dataset.url == demo and current.dataset.url != demo:
+            return "a network trained on the demo faces does not replace one of real data"
+        return None
     new, old = (card.metrics.get("val", {}).get(metric) for card in (candidate, current))
-    if old is None or new is None:
-        return old is None
-    return bool(new > old if mode == "max" else new < old)
+    better = old is None or (new is not None and (new > old if mode == "max" else new < old))
+    return None if better or candidate.id == current.id else "it is better on the same validation data"
 
 
 def crown(store_url: str, champion: Champion, trial_id: str) -> None:
@@ -144,6 +153,8 @@ def _limits(
         low, high = metrics["test"]["auc_ci95"]
         auc = "no AUC can be told" if low is None else f"AUC {low:.3f} to {high:.3f} (95%)"
         lines.insert(0, f"Judged on {metrics['test']['images']} test images of the same sources: {auc}.")
+        if low is not None and low <= 0.5:
+            lines.insert(0, "It is not known to be better than guessing: the interval of its test AUC reaches 0.5.")
     else:
         lines.insert(0, "Its dataset has no test split: nothing but validation says how good it is.")
     return lines

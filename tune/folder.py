@@ -7,6 +7,11 @@ a new run beside the old one, so nothing is ever deleted.
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -17,6 +22,7 @@ from infra.storage import ObjectNotFound, join_url, open_storage
 from tune.params import SweepParams
 
 RECORD = "sweep.json"
+LOCK = "sweep.lock"
 
 # Changing these between two starts changes nothing that was decided: they say where and how fast, not what. The
 # dataset may lie elsewhere as long as its hash is the same, which is asked first.
@@ -58,6 +64,37 @@ def new_record(params: SweepParams, dataset_hash: str) -> SweepRecord:
     """A record of a run that starts now; its folder is named by the time, in UTC."""
     run = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
     return SweepRecord(run=run, params=params.model_dump(mode="json"), dataset_hash=dataset_hash)
+
+
+@contextmanager
+def only_one_process(params: SweepParams) -> Iterator[None]:
+    """Hold the sweep while the block runs. Raises UserError when another process holds it.
+
+    A lock of the file system, gone with its process however that ends. Object stores have none: there, two processes
+    that run one sweep at once are not kept apart.
+    """
+    path = open_storage(sweep_url(params)).local_path(LOCK)
+    if path is None:
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a+")
+    except OSError as error:
+        raise UserError(f"{path.parent} cannot be written: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read(200).strip() or "another process"
+            raise UserError(
+                f"sweep '{params.name}' is being run by {holder}; wait for it, or use another name"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        yield
 
 
 def sweep_url(params: SweepParams) -> str:

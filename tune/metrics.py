@@ -5,6 +5,7 @@ Written in NumPy: a bootstrap asks for them a thousand times, and scikit-learn's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -136,11 +137,13 @@ def bootstrap_ci95(
     labels: Floats, logits: Floats, clusters: Sequence[str], metrics: Sequence[str], *, threshold: float = 0.5,
     resamples: int = 1000, seed: int = 0,
 ) -> dict[str, tuple[float, float]]:  # fmt: skip
-    """Percentile bootstrap 95% intervals, resampling whole clusters (near-duplicates and one person stay together).
+    """95% intervals from whole clusters resampled (near-duplicates and one person stay together).
 
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; clustered resampling after Field and
-    Welsh, 2007. metrics: names from `decision_metrics` and `ranking_metrics`. Resamples that lack a class are left
-    out of the metrics that need both.
+    The percentile bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; clustered after Field and
+    Welsh, 2007), which says [0, 0] of a rate that was never seen: so each interval is widened to Wilson's ("Probable
+    inference", 1927) of the same value among as many clusters as decide it, those of the rarer class for metrics of
+    both classes, which errs to the wide side. metrics: names from `decision_metrics` and `ranking_metrics`. Resamples
+    that lack a class are left out of the metrics that need both.
     """
     rng = np.random.default_rng(seed)
     labels, logits = np.asarray(labels), np.asarray(logits)
@@ -157,7 +160,30 @@ def bootstrap_ci95(
         }
         for name in metrics:
             draws[name].append(values[name])
-    return {name: _interval(values) for name, values in draws.items()}
+    seen = {
+        **decision_metrics(labels, called_fake),
+        **(ranking.metrics(np.ones(len(labels))) if ranking else _NO_RANKING),
+    }
+    reals, fakes = (len(np.unique(cluster_of[labels == label])) for label in (0, 1))
+    decided_by = {"fpr": reals, "recall": fakes, "accuracy": len(names)}
+    return {
+        name: _widened(_interval(values), wilson_ci95(seen[name], decided_by.get(name, min(reals, fakes))))
+        for name, values in draws.items()
+    }
+
+
+def wilson_ci95(rate: float, count: int) -> tuple[float, float]:
+    """Wilson's 95% score interval of a rate in [0, 1] seen among `count`; NaN where nothing was seen."""
+    if not count or math.isnan(rate):
+        return float("nan"), float("nan")
+    z2 = 1.959964**2
+    middle = (rate + z2 / (2 * count)) / (1 + z2 / count)
+    reach = math.sqrt(z2 * (rate * (1 - rate) / count + z2 / (4 * count**2))) / (1 + z2 / count)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def _widened(interval: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return float(np.fmin(interval[0], other[0])), float(np.fmax(interval[1], other[1]))
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:

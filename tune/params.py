@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from infra.params import ParamsError, StrictModel, apply_sets, read_params_file, validate
 from model_defs.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from model_defs.spec import BackboneSpec, CnnSpec, Colour, ModelSpec, check_geometry, parse_model_spec
+from model_defs.spec import BackboneSpec, CnnSpec, Colour, ModelSpec, SpecError, check_geometry, parse_model_spec
 
 # Metrics a sweep may choose by: every one that a trial reports on the validation split, with its better direction.
 METRIC_MODES: Mapping[str, Literal["max", "min"]] = {
@@ -194,15 +194,12 @@ def parse_trial_params(point: Mapping[str, Any], where: str) -> TrialParams:
     data = validate(DataParams, point.get("data", {}), where, "data")
     train = validate(TrainParams, point.get("train", {}), where, "train")
     model = parse_model_spec(point.get("model"), where)
-    check_geometry(model, data.image_size, data.colour)
+    try:
+        check_geometry(model, data.image_size, data.colour, train.batch_size)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+    if isinstance(model, BackboneSpec) and model.weights.endswith(".safetensors") and not Path(model.weights).is_file():
+        raise ParamsError(f"{where}: model.weights: no file at {model.weights}")
     if train.warmup_epochs >= train.epochs:
         raise ParamsError(f"{where}: train.warmup_epochs: {train.warmup_epochs} must be below epochs ({train.epochs})")
-    if train.batch_size == 1 and isinstance(model, CnnSpec):
-        normed = [f"blocks.{n}" for n, block in enumerate(model.blocks) if block.norm == "batch"]
-        normed += [f"dense.{n}" for n, layer in enumerate(model.dense) if layer.norm == "batch"]
-        if normed:
-            raise ParamsError(
-                f"{where}: train.batch_size: 1 leaves nothing to normalise over in model.{normed[0]} (norm: batch); "
-                "use 2 or more, or another norm"
-            )
     return TrialParams(data=data, model=model, train=train)

@@ -133,7 +133,7 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """A trial reported an epoch."""
         line = self.board.result(trial, result)
-        if self._live is None and time.monotonic() - self._last_line >= LINE_EVERY_S:
+        if self._live is None and not result.get("replayed") and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._print(line)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -146,13 +146,23 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]
         """A trial failed for good."""
         line = self.board.line(trial)
         line.status = "failed"
+        self._print_failure(line, "failed", trial)
         self._print_end(line)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial failed and will be tried again from its last checkpoint."""
+        self._print_failure(self.board.line(trial), "failed and is tried again", trial)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """The sweep ends or is interrupted."""
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _print_failure(self, line: TrialLine, what: str, trial: Any) -> None:
+        from tune.store.callback import error_of, last_line
+
+        print(f"{_now()}  trial {line.number} {what}: {last_line(error_of(trial))}", file=sys.stderr, flush=True)
 
     def _print_end(self, line: TrialLine) -> None:
         if self._live is None:

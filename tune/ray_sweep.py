@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user turns it on
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# Idle torch threads sleep instead of spinning: beside other trials on the same cores spinning can cost 30 times the work.
+# Idle torch threads sleep instead of spinning: beside other trials, spinning can cost 30 times the work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the result store is the record
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
@@ -41,6 +42,9 @@ from tune.points import Point
 from tune.training import derive_seed
 from tune.trial import TrialSetup, run_trial, trial_folder_name
 from tune.trial_folder import TrialSummary, finish_trial
+
+# A trial that goes on after a crash reports its epochs again.
+warnings.filterwarnings("ignore", message=r".*step.*already reported")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,7 +72,7 @@ def connect() -> Cluster:
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         raise UserError(f"{where} did not start: {str(error).splitlines()[0]}") from None
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told in a line each by `tune.progress`
     resources = ray.cluster_resources()
     url = context.dashboard_url
     return Cluster(resources.get("CPU", 0), resources.get("GPU", 0), f"http://{url}" if url else None)
@@ -128,7 +132,9 @@ def run_tuner(
                 storage_path=storage_path,
                 verbose=0,
                 callbacks=callbacks,
-                checkpoint_config=CheckpointConfig(num_to_keep=1 if params.scheduler.type != "pbt" else 2),
+                # Only population based training stores its checkpoints through Ray: enough of them that those
+                # an old snapshot names are still there.
+                checkpoint_config=CheckpointConfig(num_to_keep=10),
                 failure_config=FailureConfig(max_failures=params.resources.max_failures),
             ),
         )

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     # The project's root instead of tune/, whose files would pass for top-level modules.
@@ -13,6 +14,10 @@ if __name__ == "__main__":
 
 from infra.cli import run_cli
 from infra.params import add_params_arguments
+
+if TYPE_CHECKING:
+    from crawler.manifest import Manifest
+    from tune.plan import Plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,14 +40,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tune import sweep
 
     manifest = sweep.open_dataset(plan)
+    with folder.only_one_process(params):
+        return _start_or_go_on(plan, manifest, arguments)
+
+
+def _start_or_go_on(plan: Plan, manifest: Manifest, arguments: argparse.Namespace) -> int:
+    from tune import folder, sweep
+
+    params = plan.params
     record = None if arguments.fresh else folder.read_record(params)
     if record is None:
         record = folder.new_record(params, manifest.hash)
     else:
         folder.check_unchanged(params, record, manifest.hash, arguments.params)
         if record.status == "finished" and not arguments.retry_failed:
-            sweep.say_finished(plan, record)
-            return 0
+            return sweep.say_finished(plan, record)
         print(f"going on with the run of {record.run}", flush=True)
     return sweep.run(plan, manifest, record, retry_failed=arguments.retry_failed)
 

@@ -47,9 +47,7 @@ def open_dataset(plan: Plan) -> Manifest:
 def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bool) -> int:
     """Run or go on, promote the best, say what to do next. Returns the exit code."""
     ledger = _Ledger(plan, manifest, record)
-    ledger.write(status="running", must_connect=True)
-    folder.write_record(plan.params, record)
-
+    ledger.check()
     print("starting Ray …", flush=True)
     from tune import ray_sweep
     from tune.progress import ProgressCallback, clock
@@ -59,8 +57,11 @@ def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bo
     dashboard = f" · dashboard {cluster.dashboard}" if cluster.dashboard else ""
     print(f"Ray is up: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs{dashboard}", flush=True)
     search = plan.params.search
+    ray_sweep.trial_resources(plan.params.resources, cluster)
     setup = _trial_setup(plan, manifest, record, ledger.git_commit)
     _fill_cache(plan, manifest)
+    folder.write_record(plan.params, record)  # from here on the sweep has begun
+    ledger.write(status="running")
     callbacks = [
         StoreCallback(ResultStore(plan.params.store), ledger.sweep_id, setup.folder, search.metric),
         ray_sweep.TrialFolders(setup.folder, search.metric),
@@ -78,19 +79,22 @@ def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bo
     ledger.write(status="finished")
     folder.write_record(plan.params, record.model_copy(update={"status": "finished", "champion": champion}))
     if champion is None:
-        print(f"no trial reached a first epoch; {_python()} -m tune.store show TRIAL says why", file=sys.stderr)
+        print("no trial reached a first epoch; the lines above say why", file=sys.stderr)
         return EXIT_FAILED
     _say_next(plan)
     return 0
 
 
-def say_finished(plan: Plan, record: SweepRecord) -> None:
-    """The sweep was already run to its end: what it found, and how to run something else."""
+def say_finished(plan: Plan, record: SweepRecord) -> int:
+    """The sweep was already run to its end: what it found, and how to run something else. Returns the exit code."""
     print(f"sweep '{plan.params.name}' is finished (run of {record.run}); nothing was trained.")
-    if record.champion:
-        print(f"its champion: {record.champion}")
     print("another search: change the params and --set name=…; the same again: --fresh; failed trials: --retry-failed")
+    if not record.champion:
+        print("no trial of it reached a first epoch", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"its champion: {record.champion}")
     _say_next(plan)
+    return 0
 
 
 class _Ledger:
@@ -101,11 +105,17 @@ class _Ledger:
         self.sweep_id = f"{plan.params.name}/{record.run}"
         self.git_commit = _git_commit()
 
-    def write(self, status: str, *, must_connect: bool = False) -> None:
-        """must_connect: raise DatabaseError where the store cannot be opened, instead of keeping the row for later."""
+    def check(self) -> None:
+        """Raise DatabaseError where the store cannot be opened, while nothing has begun."""
+        store = ResultStore(self.plan.params.store)
+        store.open()
+        store.close()
+
+    def write(self, status: str) -> None:
+        """Write the row; where the store is away, it is kept for when it is back."""
         params = self.plan.params
         store = ResultStore(params.store)
-        store.open(must_connect=must_connect)
+        store.open(must_connect=False)
         store.sweep(
             self.sweep_id, params.name, params.model_dump(mode="json"),
             dataset_hash=self.manifest.hash, git_commit=self.git_commit, status=status,
@@ -127,6 +137,7 @@ def _trial_setup(plan: Plan, manifest: Manifest, record: SweepRecord, git_commit
         mode=search.direction,
         cpus=plan.params.resources.cpu,
         git_commit=git_commit,
+        population_based=plan.params.scheduler.type == "pbt",
     )
 
 
@@ -153,7 +164,7 @@ def _say_decoding(split: str) -> Any:
 
 def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> str | None:
     """Make the best trial the champion; the bundle's URL, None when no trial has a checkpoint."""
-    from tune.champion import crown, current_champion, is_better, make_champion
+    from tune.champion import crown, current_champion, make_champion, objection_to
     from tune.evaluate import describe
 
     search, params = plan.params.search, plan.params
@@ -172,16 +183,24 @@ def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> st
     except DatabaseError as error:  # a sweep does not fail of its store: the promotion is written when it is back
         print(f"warning: {error}", file=sys.stderr)
         current = None
-    if is_better(champion.card, _card_or_none(current), search.metric, search.direction):
+    reigning = _card_or_none(current)
+    objection = objection_to(champion.card, reigning, search.metric, search.direction)
+    if objection is None:
         crown(params.store, champion, best.trial_id)
         print(f"champion: {champion.url}")
+        if reigning is not None and reigning.id != champion.card.id:
+            print(f"  instead of {reigning.id}, trained on {reigning.dataset.url}; to go back:")
+            print(f"  {_python()} -m tune.store promote {reigning.origin.trial}{_store_option(plan)}")
     else:
-        print(f"the champion stays {current}: better on the same validation data")
-        print(f"  to promote this one all the same: {_python()} -m tune.store promote {best.trial_id}")
+        print(f"the champion stays {current}: {objection}")
+        print("  to promote this one all the same:")
+        print(f"  {_python()} -m tune.store promote {best.trial_id}{_store_option(plan)}")
     if "test" in champion.card.metrics:
         print("on the test split, by which nothing was chosen:")
         for line in describe(champion.card.metrics["test"]):
             print(f"  {line}")
+        if "guessing" in champion.card.limits[0]:
+            print(f"warning: {champion.card.limits[0]}")
     return champion.url
 
 
@@ -193,10 +212,14 @@ def _card_or_none(url: str | None) -> Card | None:
 
 
 def _say_next(plan: Plan) -> None:
-    store = "" if plan.params.store == DEFAULT_URL else f" --store {redact(plan.params.store)}"
+    store = "" if plan.params.store == DEFAULT_URL else f" --set store={redact(plan.params.store)}"
     print("next:")
-    print(f"  {_python()} -m tune.store top --sweep {plan.params.name}{store}")
-    print(f"  {_python()} -m bot check PHOTO.jpg")
+    print(f"  {_python()} -m tune.store top --sweep {plan.params.name}{_store_option(plan)}")
+    print(f"  {_python()} -m bot check PHOTO.jpg{store}")
+
+
+def _store_option(plan: Plan) -> str:
+    return "" if plan.params.store == DEFAULT_URL else f" --store {redact(plan.params.store)}"
 
 
 def _python() -> str:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crawler.manifest import read_manifest
 from infra.storage import Storage, join_url, open_storage
@@ -23,6 +23,9 @@ from tune.checkpointing import (
 )
 from tune.params import TrialParams
 
+if TYPE_CHECKING:
+    from tune.training import Training
+
 
 @dataclass(frozen=True)
 class TrialSetup:
@@ -30,6 +33,7 @@ class TrialSetup:
 
     folder, manifest: storage URLs that are valid on every node. dataset: the same dataset as the user named it.
     cache: absolute path of the folder of decoded pictures. cpus: threads a trial may use.
+    population_based: trials take over each other's checkpoints.
     """
 
     sweep: str
@@ -41,6 +45,7 @@ class TrialSetup:
     mode: str
     cpus: float
     git_commit: str | None
+    population_based: bool = False
 
 
 def trial_folder_name(number: int, trial_id: str) -> str:
@@ -67,53 +72,104 @@ def run_trial(config: Mapping[str, Any], setup: TrialSetup) -> None:
     manifest = read_manifest(setup.manifest, setup.dataset.version)
     train, val = (load_split(manifest, name, params.preprocess, Path(setup.cache)) for name in ("train", "val"))
     training = Training(params, train, val, seed=trial["seed"], metric=setup.metric, mode=setup.mode)
-    best = _go_on(training, storage, trial_id)
+    keep = _PopulationCheckpoints(storage, trial_id) if setup.population_based else _OwnCheckpoints(storage, trial_id)
+    best = keep.restore(training)
+    for past in training.progress.history if keep.replays else ():
+        # Ray and the result store may not have heard of the last epochs before a hard kill; to both, twice is once.
+        tune.report({**_report(past, training), "replayed": True})
+    trained = False
     for epoch in training.epochs():
+        trained = True
         if epoch.improved:
             weights = training.weights()
             card = _card(setup, params, trial_id, epoch.number, epoch.metrics, weights)
             best = Best(card, weights, answers_table(val.rows, epoch.val_logits))
+        keep.save(training, best)
+    if setup.population_based and not trained:  # it was handed a network that is trained to its end
+        keep.save(training, best)
+
+
+def _report(epoch: Mapping[str, float], training: Training) -> dict[str, Any]:
+    """What Ray and the result store are told of an epoch of the history."""
+    return {
+        **epoch,
+        "epoch": int(epoch["epoch"]),
+        "epochs": training.params.train.epochs,
+        "parameters": training.parameters,
+    }
+
+
+@dataclass(frozen=True)
+class _OwnCheckpoints:
+    """A trial's checkpoints in its own folder, the newest kept, found again without Ray.
+
+    Ray's snapshot of the experiment is up to seconds old when it is killed, and names checkpoints that later ones
+    have replaced; Tune then gives the trial up. The folder itself is never out of date.
+    """
+
+    storage: Storage
+    trial_id: str
+    replays = True
+
+    def save(self, training: Training, best: Best | None) -> None:
+        """Write a checkpoint, remove those before it, report the epoch."""
+        from ray import tune
+
+        name = f"checkpoint_{training.progress.epoch:06d}"
+        for file, data in checkpoint_files(self.trial_id, _tensors(training), training.progress, best).items():
+            self.storage.put(f"{name}/{file}", data)
+        for key in list(self.storage.list("checkpoint_")):
+            if not key.startswith(f"{name}/"):
+                self.storage.delete(key)
+        tune.report({**_report(training.progress.history[-1], training), "saved": name})
+
+    def restore(self, training: Training) -> Best | None:
+        """Bring the training to where the newest checkpoint is; the best epoch so far, None at the start."""
+        newest = newest_checkpoint(self.storage)
+        return None if newest is None else _restore(training, self.storage, newest)
+
+
+@dataclass(frozen=True)
+class _PopulationCheckpoints:
+    """Checkpoints in Ray's hands: population based training gives a trial another one's."""
+
+    storage: Storage
+    trial_id: str
+    replays = False
+
+    def save(self, training: Training, best: Best | None) -> None:
+        """Report the epoch with its checkpoint, which Ray stores."""
+        from ray import tune
+
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
-            write_folder(Path(folder), checkpoint_files(trial_id, _tensors(training), training.progress, best))
-            tune.report(
-                {
-                    **epoch.metrics,
-                    "epoch": epoch.number,
-                    "epochs": params.train.epochs,
-                    "parameters": training.parameters,
-                },
-                checkpoint=tune.Checkpoint.from_directory(folder),
-            )
+            write_folder(Path(folder), checkpoint_files(self.trial_id, _tensors(training), training.progress, best))
+            report = _report(training.progress.history[-1], training)
+            tune.report(report, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    def restore(self, training: Training) -> Best | None:
+        """Bring the training to where Ray's checkpoint is, or the trial's own newest where Ray hands none over."""
+        from ray import tune
+
+        handed = tune.get_checkpoint()
+        if handed is None:
+            return _OwnCheckpoints(self.storage, self.trial_id).restore(training)
+        local = handed.path if handed.filesystem.type_name == "local" else handed.to_directory()
+        return _restore(training, open_storage(local), "")
 
 
-def _go_on(training: Any, storage: Storage, trial_id: str) -> Best | None:
-    """Restore the training from Ray's checkpoint or the trial's own newest one, whichever is further on."""
-    from ray import tune
+def _restore(training: Training, storage: Storage, folder: str) -> Best | None:
     from safetensors.torch import load
 
     from tune.training import Progress
 
-    sources: list[tuple[Storage, str]] = []
-    handed = tune.get_checkpoint()
-    if handed is not None and handed.filesystem.type_name == "local":
-        sources.append((open_storage(handed.path), ""))
-    elif handed is not None:
-        sources.append((open_storage(handed.to_directory()), ""))
-    own = newest_checkpoint(storage)
-    if own is not None:
-        sources.append((storage, own))
-    found = [(saved, *source) for source in sources if (saved := read_saved(*source)) is not None]
-    # Population based training hands over another trial's checkpoint on purpose: that one counts, whatever its epoch.
-    exploited = [f for f in found if f[0].trial_id != trial_id]
-    chosen = exploited[0] if exploited else max(found, key=lambda f: f[0].progress["epoch"], default=None)
-    if chosen is None:
+    saved = read_saved(storage, folder)
+    if saved is None:
         return None
-    saved, where, folder = chosen
     training.restore(load(saved.tensors), Progress(**saved.progress))
-    return read_best(where, folder)
+    return read_best(storage, folder)
 
 
-def _tensors(training: Any) -> bytes:
+def _tensors(training: Training) -> bytes:
     from safetensors.torch import save
 
     return save(training.state())

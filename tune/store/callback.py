@@ -22,11 +22,11 @@ from tune.trial import trial_folder_name
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # Ray paints its tracebacks
 MAX_ERROR_CHARACTERS = 4_000  # the end of a traceback says what happened
 
-# Ray's own bookkeeping; `time_total_s` is kept.
+# Ray's own bookkeeping. Its times begin again whenever a trial goes on: a trial's own `epoch_seconds` say it better.
 _NOT_METRICS = {
     "date", "done", "episodes_total", "epoch", "epochs", "hostname", "iterations_since_restore", "node_ip", "pid",
-    "should_checkpoint", "time_since_restore", "time_this_iter_s", "timestamp", "timesteps_since_restore",
-    "timesteps_total", "training_iteration", "trial_id",
+    "should_checkpoint", "time_since_restore", "time_this_iter_s", "time_total_s", "timestamp",
+    "timesteps_since_restore", "timesteps_total", "training_iteration", "trial_id",
 }  # fmt: skip
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
@@ -91,6 +91,9 @@ class StoreCallback(Callback):  # type: ignore[misc]
         """A trial reported an epoch. Called again with the same epoch when it was trained again after a crash."""
         values = {key: float(value) for key, value in result.items() if _is_metric(key, value)}
         self.store.metrics(trial.trial_id, _epoch(result), values, time.time())
+        if "saved" in result:  # a checkpoint that the trial has put into its own folder
+            folder = join_url(self.folder, trial_folder_name(_number(trial), trial.trial_id), result["saved"])
+            self.store.checkpoint(trial.trial_id, _epoch(result), folder, result.get(self.metric or ""))
 
     @_never_raises
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: Any) -> None:
@@ -102,7 +105,7 @@ class StoreCallback(Callback):  # type: ignore[misc]
     @_never_raises
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial failed and will be tried again."""
-        self._event(trial, "retried", _last_line(_error_of(trial)))
+        self._event(trial, "retried", last_line(error_of(trial)))
 
     @_never_raises
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -115,10 +118,10 @@ class StoreCallback(Callback):  # type: ignore[misc]
     @_never_raises
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial failed for good."""
-        error = _error_of(trial)
+        error = error_of(trial)
         self._live.discard(trial.trial_id)
         self._write(trial, "failed", error=error, ended_at=time.time())
-        self._event(trial, "failed", _last_line(error))
+        self._event(trial, "failed", last_line(error))
 
     @_never_raises
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
@@ -171,7 +174,7 @@ def _ended_as(trial: Trial) -> str:
     return "stopped" if _epoch(result) < result.get("epochs", 0) else "completed"
 
 
-def _error_of(trial: Trial) -> str:
+def error_of(trial: Trial) -> str:
     """The end of the newest traceback: the file on the driver is written before the hook is called."""
     try:
         error = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
@@ -180,5 +183,5 @@ def _error_of(trial: Trial) -> str:
     return _COLOUR.sub("", error).strip()[-MAX_ERROR_CHARACTERS:] or "unknown"
 
 
-def _last_line(error: str) -> str:
+def last_line(error: str) -> str:
     return error.splitlines()[-1].strip() if error.strip() else ""
