@@ -1,6 +1,6 @@
 """What decoding once saves: an epoch read from the decode cache beside one that decodes every file again.
 
-    python benchmarks/decode_cache.py --data file://./data/demo
+python benchmarks/decode_cache.py --data file://./data/demo
 """
 
 from __future__ import annotations

@@ -208,3 +208,11 @@ def test_a_class_held_by_one_cluster_still_gets_an_interval() -> None:
     found = bootstrap_ci95(np.array([0, 0, 1.0]), np.array([-1, 0, 1.0]), list("abc"), ("auc", "fpr"), resamples=100)
     assert 0 < found["auc"][0] < 0.5 and found["auc"][1] == 1  # one image says little
     assert all(math.isfinite(bound) for bound in found["fpr"])
+
+
+def test_a_rate_that_was_never_seen_is_not_said_to_be_impossible() -> None:
+    labels = np.repeat([0.0, 1.0], 60)
+    logits = np.where(labels == 1, 3.0, -3.0)
+    found = bootstrap_ci95(labels, logits, [str(n) for n in range(120)], ("fpr", "auc"), resamples=50)
+    assert found["fpr"] == pytest.approx((0, 0.0602), abs=1e-3)  # Wilson: z² / (n + z²)
+    assert found["auc"] == pytest.approx((1 - 0.0602, 1), abs=1e-3)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tune.folder import (
     SweepChangedError,
     check_unchanged,
     new_record,
+    only_one_process,
     read_record,
     run_url,
     sweep_url,
@@ -192,3 +195,22 @@ def test_a_trial_that_diverged_at_once_leaves_its_history(tmp_path: Path) -> Non
     assert not math.isnan(epoch["lr"])
     assert (folder / "curves.png").is_file()
     assert not (folder / "bundle").exists()
+
+
+def test_a_sweep_is_held_by_one_process_and_free_when_that_is_killed(tmp_path: Path) -> None:
+    params = SweepParams(name="held", model={"blocks": [{"filters": 1}]}, storage=f"file://{tmp_path}")
+    code = (
+        "import sys, time; from tune.folder import only_one_process; from tune.params import SweepParams\n"
+        f"with only_one_process(SweepParams.model_validate_json({params.model_dump_json()!r})):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=f"is being run by process {holder.pid} on "), only_one_process(params):
+            pass
+        holder.kill()
+    with only_one_process(params):
+        pass

@@ -141,8 +141,8 @@ def bootstrap_ci95(
 
     The percentile bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; clustered after Field and
     Welsh, 2007), which says [0, 0] of a rate that was never seen: so each interval is widened to Wilson's ("Probable
-    inference", 1927) of the same value among as many clusters as decide it, those of the rarer class for metrics of
-    both classes, which errs to the wide side. metrics: names from `decision_metrics` and `ranking_metrics`. Resamples
+    inference", 1927) of the same value among the images that decide it, those of the rarer class for metrics of both
+    classes. metrics: names from `decision_metrics` and `ranking_metrics`. Resamples
     that lack a class are left out of the metrics that need both.
     """
     rng = np.random.default_rng(seed)
@@ -164,8 +164,8 @@ def bootstrap_ci95(
         **decision_metrics(labels, called_fake),
         **(ranking.metrics(np.ones(len(labels))) if ranking else _NO_RANKING),
     }
-    reals, fakes = (len(np.unique(cluster_of[labels == label])) for label in (0, 1))
-    decided_by = {"fpr": reals, "recall": fakes, "accuracy": len(names)}
+    reals, fakes = (int(np.sum(labels == label)) for label in (0, 1))
+    decided_by = {"fpr": reals, "recall": fakes, "accuracy": len(labels)}
     return {
         name: _widened(_interval(values), wilson_ci95(seen[name], decided_by.get(name, min(reals, fakes))))
         for name, values in draws.items()

@@ -27,6 +27,7 @@ os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "2")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
+import optuna
 import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
@@ -42,6 +43,8 @@ from tune.points import Point
 from tune.training import derive_seed
 from tune.trial import TrialSetup, run_trial, trial_folder_name
 from tune.trial_folder import TrialSummary, finish_trial
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # A trial that goes on after a crash reports its epochs again.
 warnings.filterwarnings("ignore", message=r".*step.*already reported")
