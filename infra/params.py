@@ -126,7 +126,7 @@ def add_params_arguments(parser: argparse.ArgumentParser, default: str | None = 
     )  # fmt: skip
     parser.add_argument(
         "--set", metavar="A.B=VALUE", dest="sets", action="append", default=[],
-        help="override one key of the params file, e.g. --set train.epochs=3; may be repeated",
+        help="override one key of the params file: --set section.key=value; may be repeated",
     )  # fmt: skip
 
 

@@ -214,6 +214,7 @@ def stop_on_signals() -> Iterator[list[int]]:
     def stop(signum: int, _frame: object) -> None:
         received.append(signum)
         if len(received) > 1:
+            print("\nstopping at once; the same command goes on from the last checkpoints", flush=True)
             raise KeyboardInterrupt
         print("\nstopping: saving what the trials have reached (once more to stop at once)", flush=True)
         signal.raise_signal(signal.SIGUSR1)  # Tune's own request to stop gracefully, installed by `fit`
