@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_params_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="check the params and every network, count the trials, start none")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check params and networks, count the trials, start none"
+    )
     parser.add_argument("--fresh", action="store_true", help="start anew beside what is there; nothing is deleted")
     parser.add_argument("--retry-failed", action="store_true", help="try the failed trials of this sweep again")
     return parser
