@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ __all__ = ["faces_dir", "postgres_server", "postgres_url", "s3_server", "s3_url"
 
 # Two torch threads that wait for each other beside Ray's processes make a test ten times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A run in the background of a script ignores Ctrl-C, and so would every command that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
