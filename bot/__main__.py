@@ -8,13 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from bot.params import BotParams
-from infra.cli import EXIT_FAILED, run_cli
+from infra.cli import EXIT_FAILED, Subparsers, run_cli
 from infra.params import add_params_arguments, load_params
-
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
 
 
 def main(argv: Sequence[str] | None = None) -> int:

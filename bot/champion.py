@@ -31,12 +31,6 @@ def _champion(store: str) -> str | None:
     file = store.removeprefix("sqlite:///")
     if file != store and not Path(file).expanduser().exists():
         return None  # on a fresh machine the way to a champion helps more than the name of a missing file
-    from tune.store import query
-    from tune.store.reader import open_reader
+    from tune.store.query import champion_url
 
-    engine = open_reader(store)
-    try:
-        champion = query.alias(engine, "champion")
-    finally:
-        engine.dispose()
-    return None if champion is None else champion.bundle_url
+    return champion_url(store)

@@ -6,9 +6,9 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from infra.cli import run_cli
+from infra.cli import Subparsers, positive_int, run_cli
 
 if TYPE_CHECKING:
     from crawler.manifest import Manifest
@@ -36,9 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run[args.command](args)
 
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
-
-
 def _add_import(commands: Subparsers) -> None:
     parser = _command(
         commands,
@@ -53,7 +50,7 @@ def _add_import(commands: Subparsers) -> None:
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     parser.add_argument("--into", metavar="URL", required=True, help="file://./data/NAME or s3://bucket/prefix")
-    parser.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", metavar="N", type=positive_int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--licence", metavar="TEXT", help="of every image that does not name its own")
     parser.add_argument("--source", metavar="NAME", help="what to call this set; default: the folder's name")
     parser.add_argument("--generator", metavar="NAME", help="of every fake that does not name its own")
@@ -127,12 +124,6 @@ def _command(commands: Subparsers, name: str, help_: str, more: str | None, exam
         epilog=f"example: {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return int(text)
 
 
 def _fractions(text: str) -> tuple[float, float, float]:

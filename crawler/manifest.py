@@ -117,6 +117,10 @@ class Manifest:
         table = self.table if split is None else self.table.filter(pc.equal(self.table["split"], split))
         return rows_of(table)
 
+    def count(self, split: str, label: str | None = None) -> int:
+        """How many images a split has, all of them or those of one label."""
+        return sum(n for (s, of, _), n in self.counts().items() if s == split and label in (None, of))
+
     def counts(self) -> Counter[tuple[str, str, str | None]]:
         """How many images there are of each (split, label, generator)."""
         columns = (self.table[name].to_pylist() for name in ("split", "label", "generator"))

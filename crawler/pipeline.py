@@ -16,8 +16,8 @@ from crawler.fingerprint import sha256_hex
 from crawler.isolation import Crashed, map_isolated
 from crawler.manifest import Manifest, update_manifest
 from crawler.merge import Arrival, Conflict, Merge, Move, merge
-from crawler.progress import progress
 from crawler.sources import SourceError, SourceImage
+from infra.progress import progress
 from infra.storage import Storage, open_storage
 
 REPORT_KEY = "manifest/import-report.json"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from infra.errors import UserError
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
+
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
 
 
 class Terminated(BaseException):
@@ -50,6 +54,13 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         # Or Python tries once more to write what is left, and complains, at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number above 0, in plain digits."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
 
 
 def _exit_code(main: Callable[[Sequence[str] | None], int | None]) -> int:

@@ -97,7 +97,8 @@ def test_a_torn_folder_is_never_taken(order: list[str], data: st.DataObject) -> 
         assert newest_checkpoint(storage) is None
         torn.write_bytes(files[order[arrived]])
         write_folder(Path(folder) / "checkpoint_000000", files)
-        assert newest_checkpoint(storage) == "checkpoint_000000"
+        newest = newest_checkpoint(storage)
+        assert newest is not None and newest.folder == "checkpoint_000000"
 
 
 @pytest.mark.parametrize("name", sorted(_files()))
@@ -134,7 +135,8 @@ def test_the_whole_checkpoint_of_the_latest_epoch_wins(found: list[tuple[int, in
         write_folder(Path(folder) / "old" / "checkpoint_000001", _files(99))
         whole_ones = [(epoch, number) for number, epoch, whole in found if whole]
         expected = f"checkpoint_{max(whole_ones)[1]:06d}" if whole_ones else None
-        assert newest_checkpoint(open_storage(folder)) == expected
+        newest = newest_checkpoint(open_storage(folder))
+        assert (newest and newest.folder) == expected
 
 
 def test_no_folder_at_all_has_no_checkpoint(tmp_path: Path) -> None:

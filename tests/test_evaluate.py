@@ -20,7 +20,7 @@ from crawler.manifest import Manifest, table_of, write_manifest
 from infra.errors import UserError
 from model_defs.checkpoint import BundleError, Card, load_bundle, read_card
 from tests.tiny_dataset import make_dataset, make_trial
-from tune.champion import Champion, make_champion, objection_to
+from tune.champion import Champion, describe_test, make_champion, objection_to
 from tune.evaluate import Evaluation, answers, describe, judge
 from tune.metrics import METRIC_NAMES, binary_metrics
 from tune.trial_folder import finish_trial
@@ -122,6 +122,7 @@ def test_a_dataset_whose_test_split_cannot_judge_is_said_so(splits: dict[str, in
     if "test" in splits:
         assert champion.card.metrics["test"]["auc"] is None
         assert describe(champion.card.metrics["test"])
+    assert bool(describe_test(champion.card)) == ("test" in splits)
     assert read_card(champion.url) == champion.card
 
 

@@ -26,11 +26,15 @@ from model_defs.checkpoint import (
 )
 from tune.calibrate import choose_thresholds, fit_calibration
 from tune.checkpointing import BUNDLE
-from tune.evaluate import Evaluation, answers, judge
+from tune.evaluate import Evaluation, answers, describe, judge
+from tune.metrics import is_better
 from tune.params import DataParams
 
 CHAMPIONS = "champions"
 MAX_ERROR = 0.05  # at most this share of answers outside the unsure band is wrong, on validation
+
+
+GUESSING = "It is not known to be better than guessing: the interval of its test AUC reaches 0.5."
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def make_champion(trial_folder: str, storage_url: str, cache: Path, *, manifest_
     thresholds, val_error = choose_thresholds(validation.labels, card.calibrated(validation.logits), MAX_ERROR)
     card = card.model_copy(update={"thresholds": thresholds})
     metrics = {"val": judge(validation, card)}
-    if manifest.rows("test"):
+    if manifest.count("test"):
         metrics["test"] = judge(answers(network, card, manifest, "test", cache), card)
     card = card.model_copy(
         update={
@@ -94,7 +98,7 @@ def objection_to(candidate: Card, current: Card | None, metric: str, mode: str) 
             return "a network trained on the demo faces does not replace one of real data"
         return None
     new, old = (card.metrics.get("val", {}).get(metric) for card in (candidate, current))
-    better = old is None or (new is not None and (new > old if mode == "max" else new < old))
+    better = old is None or (new is not None and is_better(new, old, mode))
     return None if better or candidate.id == current.id else "it is better on the same validation data"
 
 
@@ -108,15 +112,6 @@ def crown(store_url: str, champion: Champion, trial_id: str) -> None:
     store.close()
 
 
-def current_champion(store_url: str) -> str | None:
-    """The bundle URL of the champion in a result store, None when there is none. Raises UserError."""
-    from tune.store import query
-    from tune.store.reader import open_reader
-
-    current = query.alias(open_reader(store_url), "champion")
-    return None if current is None else current.bundle_url
-
-
 def promote_trial(store_url: str, trial: str) -> Champion:
     """Make a trial of the result store the champion, whatever the champion was. trial: the beginning of its id.
 
@@ -127,9 +122,23 @@ def promote_trial(store_url: str, trial: str) -> Champion:
 
     record = query.show(open_reader(store_url), trial).trial
     storage = record.folder.rsplit("/", 3)[0]  # <storage>/<sweep>/<run>/<trial>
-    champion = make_champion(record.folder, storage, Path("runs/cache"))
+    champion = make_champion(record.folder, storage, Path(DataParams().cache))
     crown(store_url, champion, record.id)
     return champion
+
+
+def describe_test(card: Card) -> list[str]:
+    """How the champion did on the test split, as lines for people; none where its dataset has no such split."""
+    if "test" not in card.metrics:
+        return []
+    test = card.metrics["test"]
+    lines = ["on the test split, by which nothing was chosen:", *(f"  {line}" for line in describe(test))]
+    return [*lines, f"warning: {GUESSING}"] if _may_be_guessing(test) else lines
+
+
+def _may_be_guessing(test: dict[str, Any]) -> bool:
+    low = test["auc_ci95"][0]
+    return low is not None and low <= 0.5
 
 
 def _limits(
@@ -153,8 +162,8 @@ def _limits(
         low, high = metrics["test"]["auc_ci95"]
         auc = "no AUC can be told" if low is None else f"AUC {low:.3f} to {high:.3f} (95%)"
         lines.insert(0, f"Judged on {metrics['test']['images']} test images of the same sources: {auc}.")
-        if low is not None and low <= 0.5:
-            lines.insert(0, "It is not known to be better than guessing: the interval of its test AUC reaches 0.5.")
+        if _may_be_guessing(metrics["test"]):
+            lines.insert(0, GUESSING)
     else:
         lines.insert(0, "Its dataset has no test split: nothing but validation says how good it is.")
     return lines

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,9 @@ class Best:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint as read back. tensors: safetensors bytes."""
+    """A checkpoint as read back. folder: where in the trial's storage; tensors: safetensors bytes."""
 
+    folder: str = field(compare=False)  # a copy elsewhere is the same checkpoint
     trial_id: str
     progress: dict[str, Any]
     tensors: bytes
@@ -81,7 +82,7 @@ def read_saved(storage: Storage, folder: str) -> Saved | None:
         files = {name: storage.get(prefix + name) for name in state["files"]}
         if any(hashlib.sha256(data).hexdigest() != state["files"][name] for name, data in files.items()):
             return None
-        return Saved(state["trial"], state["progress"], files[STATE_TENSORS])
+        return Saved(folder, state["trial"], state["progress"], files[STATE_TENSORS])
     except (ObjectNotFound, ValueError, KeyError, TypeError):
         return None
 
@@ -96,20 +97,14 @@ def read_best(storage: Storage, folder: str) -> Best | None:
         return None
 
 
-def newest_checkpoint(storage: Storage) -> str | None:
-    """The `checkpoint_…` folder of a trial that is complete and furthest on.
+def newest_checkpoint(storage: Storage) -> Saved | None:
+    """The checkpoint of a trial that is complete and furthest on.
 
     Asked of the storage itself: after a hard kill Ray's own record of a trial lags behind what the trial has saved.
     """
-    furthest: tuple[int, str] | None = None
-    for key in storage.list("checkpoint_"):
-        match = _CHECKPOINT_STATE.fullmatch(key)
-        if match is None:
-            continue
-        saved = read_saved(storage, match[1])
-        if saved is not None and (furthest is None or saved.progress["epoch"] > furthest[0]):
-            furthest = (saved.progress["epoch"], match[1])
-    return None if furthest is None else furthest[1]
+    names = (match[1] for key in storage.list("checkpoint_") if (match := _CHECKPOINT_STATE.fullmatch(key)))
+    whole = (saved for name in names if (saved := read_saved(storage, name)) is not None)
+    return max(whole, key=lambda saved: saved.progress["epoch"], default=None)
 
 
 def answers_table(rows: Sequence[ManifestRow], logits: NDArray[Any]) -> bytes:

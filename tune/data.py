@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crawler.manifest import Manifest, ManifestRow
 from infra.errors import UserError
 from infra.images import ImageRefused, decode_image
+from infra.progress import progress
 from infra.storage import ObjectNotFound, Storage, open_storage
 from model_defs.preprocess import Preprocess
 
@@ -48,10 +49,9 @@ class Split:
 
 def check_trainable(manifest: Manifest, splits: tuple[str, ...] = ("train", "val")) -> None:
     """Raise DataError unless each of `splits` holds both real and fake images."""
-    counts = manifest.counts()
     for split in splits:
         for label in ("real", "fake"):
-            if not sum(n for (s, where, _), n in counts.items() if s == split and where == label):
+            if not manifest.count(split, label):
                 raise DataError(
                     f"{manifest.url}: the split '{split}' has no {label} images, so nothing can be learned or judged; "
                     f"look with: python -m crawler stats {manifest.url}"
@@ -82,6 +82,12 @@ def load_split(
         raise DataError(f"the decode cache {path} does not fit its dataset; delete that file and try again")
     labels = np.array([row.label == "fake" for row in rows], dtype=np.float32)
     return Split(pictures, labels, rows)
+
+
+def load_split_shown(manifest: Manifest, split: str, preprocess: Preprocess, cache: Path) -> Split:
+    """`load_split`, with a progress bar or lines while it decodes."""
+    with progress(f"decoding '{split}'", manifest.count(split)) as advance:
+        return load_split(manifest, split, preprocess, cache, lambda _done, _total: advance())
 
 
 def _decode_into(

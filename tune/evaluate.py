@@ -36,13 +36,10 @@ def answers(network: nn.Module, card: Card, manifest: Manifest, split: str, cach
     """What the network says of every image of a split, on a GPU where there is one. Raises DataError."""
     import torch
 
-    from crawler.progress import progress
-    from tune.data import load_split
+    from tune.data import load_split_shown
     from tune.training import predict
 
-    count = sum(n for (where, _, _), n in manifest.counts().items() if where == split)
-    with progress(f"decoding '{split}'", count) as advance:
-        data = load_split(manifest, split, card.preprocess, cache, lambda _done, _total: advance())
+    data = load_split_shown(manifest, split, card.preprocess, cache)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Evaluation(data.labels, predict(network.to(device), data.pictures, card.preprocess, device), data.rows)
 

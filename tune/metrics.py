@@ -19,6 +19,11 @@ def sigmoid(logits: Floats) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * np.asarray(logits, dtype=np.float64))))
 
 
+def is_better(value: float, than: float | None, mode: str) -> bool:
+    """Whether a value of a metric beats another (None: there is none yet). mode: "max" where larger is better."""
+    return than is None or (value > than if mode == "max" else value < than)
+
+
 def binary_metrics(labels: Floats, logits: Floats, threshold: float = 0.5) -> dict[str, float]:
     """Every metric of a split: labels [N] in {0, 1}, logits [N], threshold on the probability of being fake.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from tune.metrics import is_better
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -56,7 +58,7 @@ class SweepBoard:
         line.epoch, line.epochs = int(result.get("epoch", 0)), int(result.get("epochs", 0))
         line.loss, line.value = result.get("loss"), result.get(self.metric)
         line.epoch_seconds = result.get("epoch_seconds")
-        if line.value is not None and line.value == line.value and self._better(line.value, line.best):
+        if line.value is not None and line.value == line.value and is_better(line.value, line.best, self.mode):
             line.best = line.value
         return line
 
@@ -91,9 +93,6 @@ class SweepBoard:
         if progress <= 0 or self.total <= ended:
             return None
         return max(0.0, (self.total - progress) * elapsed_s / progress)
-
-    def _better(self, value: float, best: float | None) -> bool:
-        return best is None or (value > best if self.mode == "max" else value < best)
 
 
 class ProgressCallback(tune.Callback):  # type: ignore[misc]

@@ -35,7 +35,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTra
 from ray.tune.search.optuna import OptunaSearch
 
 from infra.errors import UserError
-from infra.storage import join_url, open_storage
+from infra.storage import absolute_url, join_url, open_storage
 from tune.folder import sweep_url
 from tune.params import ResourceParams, SweepParams
 from tune.plan import Plan
@@ -95,6 +95,7 @@ def run_tuner(
     plan: Plan,
     setup: TrialSetup,
     cluster: Cluster,
+    resources: dict[str, float],
     run: str,
     callbacks: list[tune.Callback],
     *,
@@ -102,20 +103,20 @@ def run_tuner(
 ) -> int | None:
     """Run the experiment `run` of the sweep, from the start or from where it stopped.
 
-    Returns the signal that interrupted it, None when it ended.
+    resources: of one trial (`trial_resources`). Returns the signal that interrupted it, None when it ended.
     """
     params = plan.params
-    resources = trial_resources(params.resources, cluster)
     trainable = tune.with_resources(tune.with_parameters(run_trial, setup=setup), resources)
     storage_path = ray_storage_path(sweep_url(params))
     experiment = f"{storage_path.rstrip('/')}/{run}"
     if Tuner.can_restore(experiment):
         tuner = Tuner.restore(experiment, trainable=trainable, resume_unfinished=True, resume_errored=retry_failed)
-        _renew_callbacks(tuner, callbacks)
+        # Its callbacks come from a pickle: they write where the first start wrote and know no password. Tune has no
+        # public way to replace them; their saved states are handed to the new ones by position.
+        restored = tuner._local_tuner
+        restored._run_config.callbacks = _with_scheduler(callbacks, restored._tune_config.scheduler)
     else:
         scheduler = _scheduler(plan)
-        if isinstance(scheduler, ASHAScheduler):
-            callbacks = [*callbacks, KeepScheduler(scheduler)]
         tuner = Tuner(
             trainable,
             param_space=_param_space(plan),
@@ -134,7 +135,7 @@ def run_tuner(
                 name=run,
                 storage_path=storage_path,
                 verbose=0,
-                callbacks=callbacks,
+                callbacks=_with_scheduler(callbacks, scheduler),
                 # Only population based training stores its checkpoints through Ray: enough of them that those
                 # an old snapshot names are still there.
                 checkpoint_config=CheckpointConfig(num_to_keep=10),
@@ -146,16 +147,8 @@ def run_tuner(
     return received[0] if received else None
 
 
-def _renew_callbacks(tuner: Tuner, callbacks: list[tune.Callback]) -> None:
-    """Give a restored Tuner the callbacks of this start.
-
-    Those from its pickle write where the first start wrote and know no password. Tune has no public way to replace
-    them; their saved states are handed to the new ones by position.
-    """
-    restored = tuner._local_tuner
-    scheduler = restored._tune_config.scheduler
-    keep = [KeepScheduler(scheduler)] if isinstance(scheduler, ASHAScheduler) else []
-    restored._run_config.callbacks = [*callbacks, *keep]
+def _with_scheduler(callbacks: list[tune.Callback], scheduler: Any) -> list[tune.Callback]:
+    return [*callbacks, KeepScheduler(scheduler)] if isinstance(scheduler, ASHAScheduler) else callbacks
 
 
 class KeepScheduler(tune.Callback):  # type: ignore[misc]
@@ -232,7 +225,7 @@ def stop_on_signals() -> Iterator[list[int]]:
 def ray_storage_path(url: str) -> str:
     """A storage URL as Ray's `storage_path`: an absolute path, or `s3://bucket/prefix` with the server's address."""
     if not url.startswith("s3://"):
-        return str(Path(url.removeprefix("file://")).resolve())
+        return absolute_url(url).removeprefix("file://")
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return url

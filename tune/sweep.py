@@ -16,7 +16,7 @@ from infra.errors import UserError
 from infra.storage import absolute_url
 from model_defs.checkpoint import Card, DatasetRef, read_card
 from tune import folder
-from tune.data import check_trainable, load_split
+from tune.data import check_trainable, load_split_shown
 from tune.folder import SweepRecord
 from tune.params import DataParams
 from tune.plan import Plan
@@ -32,8 +32,8 @@ def open_dataset(plan: Plan) -> Manifest:
     data = plan.sample.data
     manifest = read_manifest(data.manifest, data.version)
     check_trainable(manifest)
-    counts = {split: len(manifest.rows(split)) for split in ("train", "val", "test")}
-    print(f"dataset {data.manifest} v{manifest.version} ({manifest.hash[:12]}): " + _listing(counts), flush=True)
+    counts = ", ".join(f"{manifest.count(split):,} {split}" for split in ("train", "val", "test"))
+    print(f"dataset {data.manifest} v{manifest.version} ({manifest.hash[:12]}): {counts}", flush=True)
     if data.manifest == DataParams().manifest:
         print(
             "  these are the demo faces, good to see the machine run and for nothing else;\n"
@@ -57,7 +57,7 @@ def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bo
     dashboard = f" · dashboard {cluster.dashboard}" if cluster.dashboard else ""
     print(f"Ray is up: {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs{dashboard}", flush=True)
     search = plan.params.search
-    ray_sweep.trial_resources(plan.params.resources, cluster)
+    resources = ray_sweep.trial_resources(plan.params.resources, cluster)
     setup = _trial_setup(plan, manifest, record, ledger.git_commit)
     _fill_cache(plan, manifest)
     folder.write_record(plan.params, record)  # from here on the sweep has begun
@@ -68,7 +68,7 @@ def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bo
         ProgressCallback(search.metric, search.direction, plan.num_trials),
     ]
     started = time.monotonic()
-    signum = ray_sweep.run_tuner(plan, setup, cluster, record.run, callbacks, retry_failed=retry_failed)
+    signum = ray_sweep.run_tuner(plan, setup, cluster, resources, record.run, callbacks, retry_failed=retry_failed)
     if signum is not None:
         ledger.write(status="interrupted")
         print("stopped; everything is kept. Go on with the same command.", flush=True)
@@ -147,25 +147,13 @@ def _fill_cache(plan: Plan, manifest: Manifest) -> None:
     wanted = {trial.preprocess.model_dump_json(): trial for trial in trials}
     for trial in wanted.values():
         for split in ("train", "val"):
-            load_split(manifest, split, trial.preprocess, Path(trial.data.cache).resolve(), _say_decoding(split))
-
-
-def _say_decoding(split: str) -> Any:
-    last = time.monotonic()
-
-    def say(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > 2 or done == total:
-            last = time.monotonic()
-            print(f"decoded {done:,} of {total:,} pictures of '{split}'", flush=True)
-
-    return say
+            load_split_shown(manifest, split, trial.preprocess, Path(trial.data.cache).resolve())
 
 
 def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> str | None:
     """Make the best trial the champion; the bundle's URL, None when no trial has a checkpoint."""
-    from tune.champion import crown, current_champion, make_champion, objection_to
-    from tune.evaluate import describe
+    from tune.champion import crown, describe_test, make_champion, objection_to
+    from tune.store.query import champion_url
 
     search, params = plan.params.search, plan.params
     ranked = [s for s in summaries if s.best_value is not None]
@@ -179,7 +167,7 @@ def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> st
     print("calibrating it on validation and judging it on the test split …", flush=True)
     champion = make_champion(best.folder, params.storage, Path(plan.sample.data.cache), manifest_url=manifest_url)
     try:
-        current = current_champion(params.store)
+        current = champion_url(params.store)
     except DatabaseError as error:  # a sweep does not fail of its store: the promotion is written when it is back
         print(f"warning: {error}", file=sys.stderr)
         current = None
@@ -195,12 +183,8 @@ def _promote(plan: Plan, manifest_url: str, summaries: list[TrialSummary]) -> st
         print(f"the champion stays {current}: {objection}")
         print("  to promote this one all the same:")
         print(f"  {_python()} -m tune.store promote {best.trial_id}{_store_option(plan)}")
-    if "test" in champion.card.metrics:
-        print("on the test split, by which nothing was chosen:")
-        for line in describe(champion.card.metrics["test"]):
-            print(f"  {line}")
-        if "guessing" in champion.card.limits[0]:
-            print(f"warning: {champion.card.limits[0]}")
+    for line in describe_test(champion.card):
+        print(line)
     return champion.url
 
 
@@ -226,10 +210,6 @@ def _python() -> str:
     """How the person called Python: by the environment's path where it lies in the current folder."""
     executable = Path(sys.executable)
     return str(executable.relative_to(Path.cwd())) if executable.is_relative_to(Path.cwd()) else "python"
-
-
-def _listing(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n:,} {split}" for split, n in counts.items())
 
 
 def _git_commit() -> str | None:

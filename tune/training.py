@@ -21,7 +21,7 @@ from model_defs.network import build_network, count_parameters
 from model_defs.preprocess import Preprocess
 from tune.augment import augment_batch
 from tune.data import Split
-from tune.metrics import METRIC_NAMES, binary_metrics
+from tune.metrics import METRIC_NAMES, binary_metrics, is_better
 from tune.params import TrainParams, TrialParams
 
 
@@ -140,7 +140,7 @@ class Training:
 
     def _record(self, number: int, metrics: dict[str, float], val_logits: NDArray[np.float32]) -> Epoch:
         value, best = metrics[self.metric], self.progress.best_value
-        improved = math.isfinite(value) and (best is None or (value > best if self.mode == "max" else value < best))
+        improved = math.isfinite(value) and is_better(value, best, self.mode)
         self.progress.epoch = number
         if improved:
             self.progress.best_value, self.progress.best_epoch = value, number

@@ -14,6 +14,7 @@ from infra.storage import Storage, join_url, open_storage
 from model_defs.checkpoint import Card, DatasetRef, Origin, bundle_id
 from tune.checkpointing import (
     Best,
+    Saved,
     answers_table,
     checkpoint_files,
     newest_checkpoint,
@@ -125,8 +126,7 @@ class _OwnCheckpoints:
 
     def restore(self, training: Training) -> Best | None:
         """Bring the training to where the newest checkpoint is; the best epoch so far, None at the start."""
-        newest = newest_checkpoint(self.storage)
-        return None if newest is None else _restore(training, self.storage, newest)
+        return _restore(training, self.storage, newest_checkpoint(self.storage))
 
 
 @dataclass(frozen=True)
@@ -154,19 +154,19 @@ class _PopulationCheckpoints:
         if handed is None:
             return _OwnCheckpoints(self.storage, self.trial_id).restore(training)
         local = handed.path if handed.filesystem.type_name == "local" else handed.to_directory()
-        return _restore(training, open_storage(local), "")
+        storage = open_storage(local)
+        return _restore(training, storage, read_saved(storage, ""))
 
 
-def _restore(training: Training, storage: Storage, folder: str) -> Best | None:
+def _restore(training: Training, storage: Storage, saved: Saved | None) -> Best | None:
     from safetensors.torch import load
 
     from tune.training import Progress
 
-    saved = read_saved(storage, folder)
     if saved is None:
         return None
     training.restore(load(saved.tensors), Progress(**saved.progress))
-    return read_best(storage, folder)
+    return read_best(storage, saved.folder)
 
 
 def _tensors(training: Training) -> bytes:

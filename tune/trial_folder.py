@@ -13,7 +13,7 @@ import yaml
 
 from infra.storage import ObjectNotFound, open_storage
 from model_defs.checkpoint import bundle_files
-from tune.checkpointing import BUNDLE, VALIDATION, newest_checkpoint, read_best, read_saved
+from tune.checkpointing import BUNDLE, VALIDATION, newest_checkpoint, read_best
 
 SUMMARY = "trial.json"
 
@@ -39,9 +39,8 @@ def finish_trial(folder: str, metric: str) -> TrialSummary | None:
     from tune import plots
 
     storage = open_storage(folder)
-    checkpoint = newest_checkpoint(storage)
-    saved = read_saved(storage, checkpoint) if checkpoint else None
-    if checkpoint is None or saved is None:
+    saved = newest_checkpoint(storage)
+    if saved is None:
         return None
     progress = saved.progress
     summary = TrialSummary(saved.trial_id, folder, progress["epoch"], progress["best_epoch"], progress["best_value"])
@@ -50,7 +49,7 @@ def finish_trial(folder: str, metric: str) -> TrialSummary | None:
     history = [{k: v if math.isfinite(v) else None for k, v in epoch.items()} for epoch in progress["history"]]
     storage.put("history.json", json.dumps(history, indent=1).encode())
     storage.put("curves.png", plots.curves(progress["history"], metric))
-    best = read_best(storage, checkpoint)
+    best = read_best(storage, saved.folder)
     if best is not None:
         storage.put("params.yaml", yaml.safe_dump(best.card.origin.params, sort_keys=False).encode())
         for name, data in bundle_files(best.card, best.weights).items():

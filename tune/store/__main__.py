@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from infra.cli import run_cli
+from infra.cli import Subparsers, positive_int, run_cli
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse has no public name for it
 
 
 def main(argv: Sequence[str] | None = None) -> int | None:
@@ -54,7 +52,7 @@ def _add_top(commands: Subparsers) -> None:
     parser.add_argument("--sweep", metavar="NAME", help="a sweep by its name (the newest of it) or id; default: all")
     parser.add_argument("--metric", metavar="NAME", default="auc", help="default: auc")
     parser.add_argument("--mode", choices=("max", "min"), help="what is better; default: as the metric has it")
-    parser.add_argument("--limit", metavar="N", type=_positive, default=20, help="default: 20")
+    parser.add_argument("--limit", metavar="N", type=positive_int, default=20, help="default: 20")
     _add_formats(parser)
 
 
@@ -154,14 +152,13 @@ def _add_promote(commands: Subparsers) -> None:
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    from tune.champion import promote_trial
-    from tune.evaluate import describe
+    from tune.champion import describe_test, promote_trial
     from tune.store.reader import store_url
 
     champion = promote_trial(store_url(arguments.store), arguments.trial)
     print(f"champion: {champion.url}")
-    for line in describe(champion.card.metrics.get("test", {})):
-        print(f"  {line}")
+    for line in describe_test(champion.card):
+        print(line)
 
 
 # Every subcommand. One whose work lies outside this room imports it in its `run`, so that --help stays quick.
@@ -180,12 +177,6 @@ def _open(arguments: argparse.Namespace) -> sa.Engine:
     from tune.store.reader import open_reader, store_url
 
     return open_reader(store_url(arguments.store))
-
-
-def _positive(word: str) -> int:
-    if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"'{word}' is not a whole number from 1 up")
-    return int(word)
 
 
 if __name__ == "__main__":

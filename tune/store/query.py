@@ -14,7 +14,7 @@ from infra.database import clear_errors, read_only
 from infra.errors import UserError
 from tune.params import METRIC_MODES
 from tune.store import schema
-from tune.store.reader import BEGIN
+from tune.store.reader import BEGIN, open_reader
 from tune.store.records import (
     Alias,
     Best,
@@ -124,6 +124,16 @@ def alias(engine: sa.Engine, name: str) -> Alias | None:
             sa.select(a.c.name, a.c.bundle_url, a.c.trial_id, a.c.at).where(a.c.name == name)
         ).one_or_none()
     return None if row is None else Alias(*row)
+
+
+def champion_url(store_url: str) -> str | None:
+    """The bundle URL of the champion in the store at `store_url`, None when there is none. Raises DatabaseError."""
+    engine = open_reader(store_url)
+    try:
+        champion = alias(engine, "champion")
+    finally:
+        engine.dispose()
+    return None if champion is None else champion.bundle_url
 
 
 def export(engine: sa.Engine, sweep: str | None = None) -> list[dict[str, Any]]:
