@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from model_defs.checkpoint import load_bundle
+from tests.tiny_dataset import make_dataset, make_trial
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -239,3 +240,16 @@ def test_a_trial_that_diverges_ends_without_taking_the_sweep_along(workplace: Pa
         lost = "SELECT number FROM metrics JOIN trials ON id = trial_id WHERE key = 'train_loss' AND value IS NULL"
         assert connection.execute(lost).fetchall() == [(1,)]
         assert dict(connection.execute("SELECT number, status FROM trials")) == {0: "completed", 1: "stopped"}
+
+
+def test_a_folder_that_cannot_be_written_at_the_end_is_one_line(tmp_path: Path) -> None:
+    trial = make_trial(tmp_path / "run" / "trial-00000-x", make_dataset(tmp_path / "data"), epochs=1)
+    (trial / "history.json" / "in the way").mkdir(parents=True)
+    code = (
+        "from infra.cli import run_cli\nfrom tune import ray_sweep\n"
+        f"run_cli(lambda _: (ray_sweep.connect(), ray_sweep.finish_folders({str(tmp_path / 'run')!r}, 'auc'))[1] and 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: cannot store 'history.json' in ")
+    assert "Traceback" not in done.stderr

@@ -31,7 +31,6 @@ import optuna
 import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining
 from ray.tune.search.optuna import OptunaSearch
 
 from infra.errors import UserError
@@ -40,6 +39,7 @@ from tune.folder import sweep_url
 from tune.params import ResourceParams, SweepParams
 from tune.plan import Plan
 from tune.points import Point
+from tune.schedulers import build_scheduler, with_scheduler
 from tune.training import derive_seed
 from tune.trial import TrialSetup, run_trial, trial_folder_name
 from tune.trial_folder import TrialSummary, finish_trial
@@ -114,9 +114,9 @@ def run_tuner(
         # Its callbacks come from a pickle: they write where the first start wrote and know no password. Tune has no
         # public way to replace them; their saved states are handed to the new ones by position.
         restored = tuner._local_tuner
-        restored._run_config.callbacks = _with_scheduler(callbacks, restored._tune_config.scheduler)
+        restored._run_config.callbacks = with_scheduler(callbacks, restored._tune_config.scheduler)
     else:
-        scheduler = _scheduler(plan)
+        scheduler = build_scheduler(plan)
         tuner = Tuner(
             trainable,
             param_space=_param_space(plan),
@@ -135,7 +135,7 @@ def run_tuner(
                 name=run,
                 storage_path=storage_path,
                 verbose=0,
-                callbacks=_with_scheduler(callbacks, scheduler),
+                callbacks=with_scheduler(callbacks, scheduler),
                 # Only population based training stores its checkpoints through Ray: enough of them that those
                 # an old snapshot names are still there.
                 checkpoint_config=CheckpointConfig(num_to_keep=10),
@@ -145,25 +145,6 @@ def run_tuner(
     with stop_on_signals() as received:
         tuner.fit()
     return received[0] if received else None
-
-
-def _with_scheduler(callbacks: list[tune.Callback], scheduler: Any) -> list[tune.Callback]:
-    return [*callbacks, KeepScheduler(scheduler)] if isinstance(scheduler, ASHAScheduler) else callbacks
-
-
-class KeepScheduler(tune.Callback):  # type: ignore[misc]
-    """Saves the scheduler with the experiment: Tune saves callbacks' state, not ASHA's rungs (ray#30838)."""
-
-    def __init__(self, scheduler: ASHAScheduler) -> None:
-        self.scheduler = scheduler
-
-    def get_state(self) -> dict[str, Any]:
-        """Called by Tune at every snapshot."""
-        return dict(self.scheduler.__dict__)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Called by Tune when the experiment goes on."""
-        self.scheduler.__dict__.update(state)
 
 
 class TrialFolders(tune.Callback):  # type: ignore[misc]
@@ -178,10 +159,15 @@ class TrialFolders(tune.Callback):  # type: ignore[misc]
 
 
 def finish_folders(folder: str, metric: str) -> list[TrialSummary]:
-    """Lay out every trial folder of a run that is not laid out yet; their summaries."""
+    """Lay out every trial folder of a run that is not laid out yet; their summaries. Raises StorageError."""
     names = sorted({key.split("/")[0] for key in open_storage(folder).list("trial-")})
     writer = _folder_writer()
-    found = ray.get([writer.finish.remote(join_url(folder, name), metric) for name in names])
+    try:
+        found = ray.get([writer.finish.remote(join_url(folder, name), metric) for name in names])
+    except ray.exceptions.RayTaskError as error:  # its text is a whole traceback; what went wrong there is its cause
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
     return [summary for summary in found if summary is not None]
 
 
@@ -259,42 +245,6 @@ def _searcher(plan: Plan) -> OptunaSearch | None:
 
 def _suggest(plan: Plan, optuna_trial: Any) -> dict[str, Any]:
     return {"trial": _config(plan, optuna_trial.number, plan.suggest(optuna_trial))}
-
-
-def _scheduler(plan: Plan) -> Any:
-    scheduler = plan.params.scheduler
-    if scheduler.type == "asha":
-        return ASHAScheduler(
-            time_attr="epoch",
-            max_t=max(plan.max_epochs, scheduler.grace_period),
-            grace_period=scheduler.grace_period,
-            reduction_factor=scheduler.reduction_factor,
-        )
-    if scheduler.type == "pbt":
-        ranges = plan.live_leaves
-        return PopulationBasedTraining(
-            time_attr="epoch",
-            perturbation_interval=scheduler.perturbation_interval,
-            quantile_fraction=scheduler.quantile_fraction,
-            hyperparam_mutations={"trial": {"params": {"train": {key: _domain(leaf) for key, leaf in ranges.items()}}}},
-            custom_explore_fn=functools.partial(_within_bounds, ranges),
-        )
-    return FIFOScheduler()
-
-
-def _domain(leaf: Any) -> Any:
-    if leaf.is_finite:
-        return tune.choice(list(leaf.values))
-    return tune.loguniform(*leaf.values) if leaf.kind == "loguniform" else tune.uniform(*leaf.values)
-
-
-def _within_bounds(ranges: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Perturbed values brought back into their ranges: Tune multiplies by 0.8 or 1.2 without looking."""
-    train = config["trial"]["params"]["train"]
-    for key, leaf in ranges.items():
-        if not leaf.is_finite:
-            train[key] = min(max(train[key], leaf.values[0]), leaf.values[1])
-    return config
 
 
 def _max_concurrent(params: SweepParams, resources: dict[str, float], cluster: Cluster) -> int | None:
