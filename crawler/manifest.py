@@ -56,8 +56,14 @@ SCHEMA = pa.schema(
         pa.field("identity", pa.string()),  # who is shown; never crosses a split
         pa.field("jpeg_quality", pa.int32()),  # estimated, 1..100; null where not a JPEG
         pa.field("ai_markers", pa.list_(pa.string())),  # traces of a generator in the file; null = not looked for
+        pa.field("faces", pa.int32()),  # how many faces were found; null = not looked for
+        pa.field("face_box", pa.list_(pa.int32())),  # left, top, width, height of the largest, in pixels
+        pa.field("derived_from", pa.string()),  # sha256 of the original whose picture this is; null for an original
+        pa.field("transform", pa.string()),  # what was done to it; null for an original
     ]
 )
+
+ADDED_LATER = ("faces", "face_box", "derived_from", "transform")
 
 _VERSION_NAME = re.compile(r"v(\d{4,})")
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -96,6 +102,10 @@ class ManifestRow:
     identity: str | None = None
     jpeg_quality: int | None = None
     ai_markers: tuple[str, ...] | None = None
+    faces: int | None = None
+    face_box: tuple[int, ...] | None = None
+    derived_from: str | None = None
+    transform: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,10 +139,11 @@ class Manifest:
 
 def rows_of(table: pa.Table) -> list[ManifestRow]:
     """The rows of a manifest table, in its order."""
-    return [
-        ManifestRow(**{**row, "ai_markers": None if row["ai_markers"] is None else tuple(row["ai_markers"])})
-        for row in table.to_pylist()
-    ]
+    return [ManifestRow(**{name: _frozen(cell) for name, cell in row.items()}) for row in table.to_pylist()]
+
+
+def _frozen(cell: Any) -> Any:
+    return tuple(cell) if isinstance(cell, list) else cell
 
 
 def table_of(rows: Iterable[ManifestRow]) -> pa.Table:
@@ -213,7 +224,13 @@ _MAX_ATTEMPTS = 20
 
 
 def validated(table: pa.Table, where: str) -> pa.Table:
-    """`table` with exactly the columns of :data:`SCHEMA`, sorted by sha256. Raises ManifestError naming `where`."""
+    """`table` with exactly the columns of :data:`SCHEMA`, sorted by sha256. Raises ManifestError naming `where`.
+
+    The columns of :data:`ADDED_LATER` may be missing: a table written before they existed gets them, empty.
+    """
+    for name in ADDED_LATER:
+        if name not in table.column_names:
+            table = table.append_column(SCHEMA.field(name), pa.nulls(table.num_rows, SCHEMA.field(name).type))
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         raise ManifestError(f"{where}: not a manifest: no column {', '.join(missing)}")
