@@ -1,13 +1,15 @@
 """Real servers for tests, started once a session: PostgreSQL and an S3 server. Skips in one line where they are absent.
 
 Use them through the fixtures: `postgres_url` (a database of its own for every test), `s3_url` (a prefix of its own for
-every test, the S3 variables being set in the environment meanwhile).
+every test, the S3 variables being set in the environment meanwhile). `s3_outage` stops the S3 server for a while.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -16,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+_FOLDERS: dict[str, Path] = {}  # where the S3 servers that run keep their files, by address
 
 DEV = Path(__file__).resolve().parent.parent / "infra" / "dev"
 
@@ -32,8 +36,10 @@ def server(script: str) -> Iterator[dict[str, str]]:
             if "not installed" in reason[0]:
                 pytest.skip(reason[0].removeprefix("error: "))
             pytest.fail(f"{script} did not start: {up.stderr}", pytrace=False)
-        words = [word for word in shlex.split(up.stdout) if "=" in word]
-        yield dict(word.split("=", 1) for word in words)
+        environment = dict(word.split("=", 1) for word in shlex.split(up.stdout) if "=" in word)
+        if "AWS_ENDPOINT_URL" in environment:
+            _FOLDERS[environment["AWS_ENDPOINT_URL"]] = folder
+        yield environment
     finally:
         subprocess.run([DEV / script, "down", folder], check=False, timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,3 +79,50 @@ def s3_url(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
     return f"{s3_server['S3_URL']}/{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def s3_outage() -> Iterator[None]:
+    """Nobody answers at the S3 server's address meanwhile (connection refused); afterwards it is back, objects and all.
+
+    For a test that has `s3_url`, whose server is everybody's: the end of the block brings it back whatever happens.
+    `stop_s3` and `start_s3` are its two halves, for outages that do not begin and end in one place; call `start_s3` in
+    a `finally`.
+    """
+    stop_s3()
+    try:
+        yield
+    finally:
+        start_s3()
+
+
+def stop_s3() -> None:
+    """Kill the S3 server that the environment names, as a power cut would."""
+    _gateway("stop-gateway")
+
+
+def start_s3() -> None:
+    """Bring it back at the same address; returns when it answers. One that runs already is left alone."""
+    _gateway("start-gateway")
+
+
+@contextmanager
+def s3_hang() -> Iterator[None]:
+    """The S3 server accepts connections and says nothing meanwhile."""
+    process = int((_folder() / "radosgw.pid").read_text())
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def _gateway(command: str) -> None:
+    done = subprocess.run(
+        [DEV / "radosgw.sh", command, _folder()], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _folder() -> Path:
+    return _FOLDERS[os.environ["AWS_ENDPOINT_URL"]]

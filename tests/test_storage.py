@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.errors import UserError
-from infra.storage import ObjectNotFound, StorageError, UnsafeKey, check_key, join_url, open_storage
+from infra.storage import ObjectNotFound, StorageError, StorageUnavailable, UnsafeKey, check_key, join_url, open_storage
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -369,7 +369,7 @@ class TestS3:
 
     def test_a_server_that_is_not_there(self, stub: Stub) -> None:
         stub.close()
-        with pytest.raises(StorageError, match=r"http://127.0.0.1:\d+ cannot be reached; check AWS_ENDPOINT_URL"):
+        with pytest.raises(StorageUnavailable, match=r"http://127.0.0.1:\d+ cannot be reached; check AWS_ENDPOINT_URL"):
             open_storage("s3://bucket").get("k")
 
     def test_a_server_that_ignores_if_none_match(self, stub: Stub, caplog: pytest.LogCaptureFixture) -> None:
@@ -395,7 +395,7 @@ class TestS3:
         stub.breaks_bodies = 2
         assert storage.get("k") == b"x" * 1000
         stub.breaks_bodies = 99
-        with pytest.raises(StorageError, match="cannot read 'k'"):
+        with pytest.raises(StorageUnavailable, match="cannot read 'k'"):
             storage.get("k")
 
 

@@ -5,10 +5,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/daemon.sh"
 
 usage() {
     cat <<'TEXT'
-usage: radosgw.sh up DIR | down DIR
+usage: radosgw.sh up DIR | down DIR | stop-gateway DIR | start-gateway DIR
 
-  up    start the server with its files in DIR (made when missing) and print what to export
-  down  stop it; the objects, which live in memory, are gone
+  up             start the server with its files in DIR (made when missing) and print what to export
+  down           stop it; the objects, which live in memory, are gone
+  stop-gateway   an outage: the part that speaks S3 is killed; the objects stay
+  start-gateway  its end: the same address answers again
 
 example:
   eval "$(infra/dev/radosgw.sh up /tmp/faces-s3)"
@@ -81,6 +83,11 @@ osd_is_up() { timeout 5 ceph osd stat | grep -q '1 up'; }
 start_radosgw() {
     local dir=$1 port=$2 access=$3 secret=$4
     radosgw-admin user create --uid=faces --display-name=faces --access-key="$access" --secret-key="$secret"
+    start_gateway "$dir" "$port"
+}
+
+start_gateway() {
+    local dir=$1 port=$2
     launch "$dir" radosgw radosgw -n client.admin --keyring "$dir/keyring"
     wait_until 60 "radosgw" "$dir/radosgw.out" answers "$port"
 }
@@ -158,9 +165,20 @@ down() {
     for name in "${processes[@]}"; do kill_now "$1/$name.pid"; done
 }
 
+# The address comes from the file that `up` wrote, so that whoever was talking to the server finds it again.
+start_gateway_again() {
+    local dir=$1 port
+    running "$dir/osd.pid" || die "no server in $dir; start it with: radosgw.sh up $dir"
+    running "$dir/radosgw.pid" && return
+    port=$(sed -n 's/^rgw frontends = .*:\([0-9]*\) .*/\1/p' "$dir/ceph.conf")
+    start_gateway "$dir" "$port"
+}
+
 case "${1:-} $#" in
     "up 2") mkdir -p "$2" && up "$(realpath "$2")" ;;
     "down 2") down "$(realpath -m "$2")" ;;
+    "stop-gateway 2") kill_now "$(realpath -m "$2")/radosgw.pid" ;;
+    "start-gateway 2") start_gateway_again "$(realpath -m "$2")" ;;
     "-h 1" | "--help 1") usage ;;
     *) usage >&2; exit 2 ;;
 esac

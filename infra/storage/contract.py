@@ -1,9 +1,10 @@
 """What every storage promises: the interface, its errors, and which keys are safe.
 
 UserError
-└── StorageError        the storage cannot do it: disk full, no permission, no such bucket, unreachable …
-    ├── ObjectNotFound  nothing is stored under this key
-    └── UnsafeKey       the key could leave the storage's root, or would not mean the same everywhere
+└── StorageError            the storage cannot do it: no permission, no such bucket, wrong credentials …
+    ├── StorageUnavailable  it cannot do it now, and may do it later: unreachable, overloaded, full
+    ├── ObjectNotFound      nothing is stored under this key
+    └── UnsafeKey           the key could leave the storage's root, or would not mean the same everywhere
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from infra.errors import UserError
 TEMPORARY_PREFIX = ".tmp-"  # a backend's own files; no key may have a part that begins so, and no listing shows one
 MAX_KEY_BYTES = 1024  # S3's limit for a whole key
 MAX_PART_BYTES = 255  # the limit of common file systems for one name
+MAX_SHARE_S = 7 * 24 * 3600  # the longest life of a link with S3's signature version 4
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class StorageError(UserError):
     """A storage cannot do what was asked; the line says what, where, and what to do."""
+
+
+class StorageUnavailable(StorageError):  # noqa: N818 – says what the storage is
+    """The storage is unreachable, overloaded or full: long work pauses and tries the same call again."""
 
 
 class ObjectNotFound(StorageError):  # noqa: N818 – says what happened
@@ -70,6 +76,13 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
 
+    def share(self, key: str, expires_s: int) -> str:
+        """A link by which anybody who holds it may read this one object. Raises ObjectNotFound.
+
+        S3: a presigned https:// or http:// address that works for `expires_s` seconds (1 to :data:`MAX_SHARE_S`; less
+        where the credentials themselves expire sooner). A folder: a file:// URI, good for as long as the file is there.
+        """
+
     def local_path(self, key: str) -> Path | None:
         """Where the object lies (or would lie) on disk, so that a reader can map it; None when it is not on disk."""
 
@@ -83,6 +96,12 @@ def check_key(key: str) -> str:
     if problem:
         raise UnsafeKey(f"the key {_shown(key)} is refused: {problem}")
     return key
+
+
+def check_share_time(expires_s: int) -> None:
+    """Raises StorageError where no link can live that long."""
+    if not 1 <= expires_s <= MAX_SHARE_S:
+        raise StorageError(f"a link lives from 1 second to {MAX_SHARE_S // 86_400} days, not {expires_s} seconds")
 
 
 def _problem_of(key: str) -> str | None:

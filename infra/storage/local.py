@@ -10,9 +10,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from infra.storage.contract import TEMPORARY_PREFIX, ObjectNotFound, StorageError, UnsafeKey, check_key, is_safe_key
+from infra.storage.contract import (
+    TEMPORARY_PREFIX,
+    ObjectNotFound,
+    StorageError,
+    StorageUnavailable,
+    UnsafeKey,
+    check_key,
+    check_share_time,
+    is_safe_key,
+)
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+# Full, or a disk behind a network that does not answer: these pass.
+_PASSING = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+}
 
 _A_FOLDERS_NAME = "an object cannot have the name of a folder of objects"
 _NO_RIGHT = "give this user the right to it, or name another folder"
@@ -51,51 +70,57 @@ class LocalStorage:
         return f"LocalStorage({str(self._root)!r})"
 
     def put(self, key: str, data: bytes) -> None:
-        path = self._path(key)
-        with self._clear_errors("store", key), _temporary_file(path, data) as temporary:
+        path = self.path_of(key)
+        with self.clear_errors("store", key), temporary_file(path, data) as temporary:
             os.replace(temporary, path)  # noqa: PTH105 – Path.replace would say nothing more
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        path = self._path(key)
-        with self._clear_errors("store", key):
+        path = self.path_of(key)
+        with self.clear_errors("store", key):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if path.exists():
                 return False
-            with _temporary_file(path, data) as temporary:
+            with temporary_file(path, data) as temporary:
                 return _link_unless_there(temporary, path)
 
     def get(self, key: str) -> bytes:
-        path = self._path(key)
-        with self._clear_errors("read", key):
+        path = self.path_of(key)
+        with self.clear_errors("read", key):
             return path.read_bytes()
 
     def exists(self, key: str) -> bool:
-        path = self._path(key)
-        with self._clear_errors("look up", key):
+        path = self.path_of(key)
+        with self.clear_errors("look up", key):
             return path.is_file()
 
     def size(self, key: str) -> int:
-        path = self._path(key)
-        with self._clear_errors("look up", key):
+        path = self.path_of(key)
+        with self.clear_errors("look up", key):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             return path.stat().st_size
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        with self._clear_errors("list", prefix):
+        with self.clear_errors("list", prefix):
             yield from self._walk(self._root, "", prefix)
 
     def delete(self, key: str) -> None:
-        path = self._path(key)
-        with self._clear_errors("delete", key), suppress(FileNotFoundError, NotADirectoryError):
+        path = self.path_of(key)
+        with self.clear_errors("delete", key), suppress(FileNotFoundError, NotADirectoryError):
             if not path.is_dir():
                 path.unlink()
 
-    def local_path(self, key: str) -> Path | None:
-        return self._path(key)
+    def share(self, key: str, expires_s: int) -> str:
+        check_share_time(expires_s)
+        if not self.exists(key):
+            raise ObjectNotFound(f"'{key}' is not in {self.url}")
+        return self.path_of(key).as_uri()
 
-    def _path(self, key: str) -> Path:
+    def local_path(self, key: str) -> Path | None:
+        return self.path_of(key)
+
+    def path_of(self, key: str) -> Path:
         """The only place where a path is made from a key."""
         path = self._root / check_key(key)
         if not self._holds(path):
@@ -131,7 +156,7 @@ class LocalStorage:
         return not entry.is_symlink() or self._holds(Path(entry.path))
 
     @contextmanager
-    def _clear_errors(self, verb: str, key: str) -> Iterator[None]:
+    def clear_errors(self, verb: str, key: str) -> Iterator[None]:
         """OSError ▶ one line that says what could not be done, where, and what to do."""
         try:
             yield
@@ -139,12 +164,13 @@ class LocalStorage:
             if verb != "store" and isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
                 raise ObjectNotFound(f"'{key}' is not in {self.url}") from None
             what = f"cannot {verb} '{key}' in {self.url}" if key else f"cannot {verb} {self.url}"
-            raise StorageError(f"{what}: {_reason(error)}{_cure(error)}") from None
+            kind = StorageUnavailable if error.errno in _PASSING else StorageError
+            raise kind(f"{what}: {_reason(error)}{_cure(error)}") from None
 
 
 @contextmanager
-def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
-    """`data`, flushed to disk, under a temporary name beside `path`; nothing is left of it afterwards."""
+def temporary_file(path: Path, data: bytes, durable: bool = True) -> Iterator[Path]:
+    """`data` under a temporary name beside `path`; nothing is left of it afterwards. durable: flushed to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     # tempfile would make it readable by its owner alone; an object is as readable as the umask says.
@@ -152,8 +178,9 @@ def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)

@@ -11,26 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.storage.contract import TEMPORARY_PREFIX, ObjectNotFound, StorageError, check_key, is_safe_key
+from infra.storage.contract import (
+    TEMPORARY_PREFIX,
+    ObjectNotFound,
+    StorageError,
+    check_key,
+    check_share_time,
+    is_safe_key,
+)
+from infra.storage.s3_server import ATTEMPTS, LOST_RACE, NOT_FOUND, RACING, error_code, failed_call, new_client, refusal
 
 log = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_S = 60
-ATTEMPTS = 4  # of a request, with the SDK's growing pauses; a server that is not there is known in one to five seconds
-CONNECTIONS = 32  # threads that may talk at once before they wait for each other
-
-_NOT_FOUND = {"NoSuchKey", "404", "NotFound"}
-_CREDENTIALS = {
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "AuthorizationHeaderMalformed",
-}
-_DENIED = {"AccessDenied", "403", "Forbidden", "AllAccessDisabled"}
-_LOST_RACE = {"PreconditionFailed", "412"}
-_RACING = {"ConditionalRequestConflict", "OperationAborted", "409"}
 
 
 class S3Storage:
@@ -43,7 +34,7 @@ class S3Storage:
 
     def __init__(self, bucket: str, prefix: str, url: str) -> None:
         self.url = url
-        self._bucket = bucket
+        self.bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._lock = threading.Lock()
         self._client_of: tuple[int, Any] | None = None
@@ -51,33 +42,33 @@ class S3Storage:
         self._bucket_seen = False
 
     def __reduce__(self) -> tuple[type[S3Storage], tuple[str, str, str]]:
-        return S3Storage, (self._bucket, self._prefix.rstrip("/"), self.url)
+        return S3Storage, (self.bucket, self._prefix.rstrip("/"), self.url)
 
     def __repr__(self) -> str:
         return f"S3Storage({self.url!r})"
 
     def put(self, key: str, data: bytes) -> None:
         with self._clear_errors("store", key):
-            self._client.put_object(Bucket=self._bucket, Key=self._full(key), Body=data)
+            self._client.put_object(Bucket=self.bucket, Key=self.full_key(key), Body=data)
             self._bucket_seen = True
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        full = self._full(key)
+        full = self.full_key(key)
         with self._clear_errors("store", key):
             if self.exists(key):
                 return False
             if self._server_knows_if_none_match():
                 return self._put_conditionally(full, data)
-            self._client.put_object(Bucket=self._bucket, Key=full, Body=data)
+            self._client.put_object(Bucket=self.bucket, Key=full, Body=data)
             return True
 
     def get(self, key: str) -> bytes:
         from botocore.exceptions import ConnectionError, HTTPClientError, IncompleteReadError
 
-        full = self._full(key)
+        full = self.full_key(key)
         with self._clear_errors("read", key):
             for attempt in range(1, ATTEMPTS + 1):
-                answer = self._client.get_object(Bucket=self._bucket, Key=full)
+                answer = self._client.get_object(Bucket=self.bucket, Key=full)
                 try:
                     data: bytes = answer["Body"].read()
                 except (IncompleteReadError, ConnectionError, HTTPClientError):
@@ -97,16 +88,16 @@ class S3Storage:
         return True
 
     def size(self, key: str) -> int:
-        full = self._full(key)
+        full = self.full_key(key)
         with self._clear_errors("look up", key):
-            length: int = self._client.head_object(Bucket=self._bucket, Key=full)["ContentLength"]
+            length: int = self._client.head_object(Bucket=self.bucket, Key=full)["ContentLength"]
             self._bucket_seen = True
             return length
 
     def list(self, prefix: str = "") -> Iterator[str]:
         with self._clear_errors("list", prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
+                Bucket=self.bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 for item in page.get("Contents", []):
@@ -115,15 +106,26 @@ class S3Storage:
                         yield key
 
     def delete(self, key: str) -> None:
-        full = self._full(key)
+        full = self.full_key(key)
         with self._clear_errors("delete", key):
-            self._client.delete_object(Bucket=self._bucket, Key=full)
+            self._client.delete_object(Bucket=self.bucket, Key=full)
+
+    def share(self, key: str, expires_s: int) -> str:
+        full = self.full_key(key)
+        check_share_time(expires_s)
+        self.size(key)  # a link is signed here, without the server: nothing else would notice that nothing is there
+        with self._clear_errors("share", key):
+            link: str = self._client.generate_presigned_url(
+                "get_object", Params={"Bucket": self.bucket, "Key": full}, ExpiresIn=expires_s
+            )
+            return link
 
     def local_path(self, key: str) -> Path | None:
         check_key(key)
         return None
 
-    def _full(self, key: str) -> str:
+    def full_key(self, key: str) -> str:
+        """The key in the bucket. Raises UnsafeKey."""
         return self._prefix + check_key(key)
 
     @property
@@ -131,7 +133,7 @@ class S3Storage:
         """This process's client; one made before a fork must not be used after it."""
         with self._lock:
             if self._client_of is None or self._client_of[0] != os.getpid():
-                self._client_of = (os.getpid(), _new_client())
+                self._client_of = (os.getpid(), new_client())
             return self._client_of[1]
 
     def _put_conditionally(self, full: str, data: bytes) -> bool:
@@ -141,22 +143,22 @@ class S3Storage:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._client.put_object(
-                    Bucket=self._bucket, Key=full, Body=data, IfNoneMatch="*", Metadata={"writer": writer}
+                    Bucket=self.bucket, Key=full, Body=data, IfNoneMatch="*", Metadata={"writer": writer}
                 )
             except ClientError as error:
-                code, retries = _code(error), error.response["ResponseMetadata"].get("RetryAttempts", 0)
-                if code in _LOST_RACE:
+                code, retries = error_code(error), error.response["ResponseMetadata"].get("RetryAttempts", 0)
+                if code in LOST_RACE:
                     # When an answer was lost and the SDK sent the request again, the object in the way may be our own.
                     return bool(retries) and self._written_by(full, writer)
                 # 409: another conditional write is under way; whether it wins is not known yet (S3 asks to try again).
-                if code not in _RACING or attempt == ATTEMPTS:
+                if code not in RACING or attempt == ATTEMPTS:
                     raise
             else:
                 return True
         raise AssertionError("unreachable")
 
     def _written_by(self, full: str, writer: str) -> bool:
-        found = self._client.head_object(Bucket=self._bucket, Key=full)
+        found = self._client.head_object(Bucket=self.bucket, Key=full)
         return bool(found.get("Metadata", {}).get("writer") == writer)
 
     def _server_knows_if_none_match(self) -> bool:
@@ -164,16 +166,16 @@ class S3Storage:
 
         if self._has_if_none_match is None:
             probe = f"{self._prefix}{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-            self._client.put_object(Bucket=self._bucket, Key=probe, Body=b"")
+            self._client.put_object(Bucket=self.bucket, Key=probe, Body=b"")
             try:
-                self._client.put_object(Bucket=self._bucket, Key=probe, Body=b"", IfNoneMatch="*")
+                self._client.put_object(Bucket=self.bucket, Key=probe, Body=b"", IfNoneMatch="*")
                 known = False
             except ClientError as error:
-                if _code(error) not in _LOST_RACE | {"NotImplemented", "501"}:
+                if error_code(error) not in LOST_RACE | {"NotImplemented", "501"}:
                     raise
-                known = _code(error) in _LOST_RACE
+                known = error_code(error) in LOST_RACE
             finally:
-                self._client.delete_object(Bucket=self._bucket, Key=probe)
+                self._client.delete_object(Bucket=self.bucket, Key=probe)
             if not known:
                 log.warning(
                     "%s: this S3 server ignores If-None-Match; two writers racing for one key may both win", self.url
@@ -192,26 +194,17 @@ class S3Storage:
         except ClientError as error:
             raise self._explained(error, what, key) from None
         except BotoCoreError as error:
-            raise StorageError(f"{what}: {_explained_locally(error)}") from None
+            raise failed_call(what, error) from None
 
     def _explained(self, error: Any, what: str, key: str) -> StorageError:
-        code = _code(error)
-        if code == "NoSuchBucket" or (code in _NOT_FOUND and not self._bucket_is_there()):
-            return StorageError(f"{what}: there is no bucket '{self._bucket}' at {_endpoint()}; create it first")
-        if code in _NOT_FOUND:
+        code = error_code(error)
+        if code in NOT_FOUND and self._bucket_is_there():
             return ObjectNotFound(f"'{key}' is not in {self.url}")
-        if code in _CREDENTIALS:
-            return StorageError(
-                f"{what}: {_endpoint()} does not accept the credentials ({code}); "
-                "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"
-            )
-        if code in _DENIED:
-            return StorageError(
-                f"{what}: {_endpoint()} denies access; check that the credentials in the environment may use "
-                f"the bucket '{self._bucket}'"
-            )
-        message = error.response.get("Error", {}).get("Message") or "no reason given"
-        return StorageError(f"{what}: {_endpoint()} answered {code} ({message})")
+        if code in NOT_FOUND:
+            code = "NoSuchBucket"
+        message = error.response.get("Error", {}).get("Message")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return refusal(what, self.bucket, code, status, message)
 
     def _bucket_is_there(self) -> bool:
         """A 404 to a HEAD does not tell a missing object from a missing bucket, so the bucket is asked for, once."""
@@ -219,59 +212,10 @@ class S3Storage:
 
         if not self._bucket_seen:
             try:
-                self._client.head_bucket(Bucket=self._bucket)
+                self._client.head_bucket(Bucket=self.bucket)
             except ClientError as error:
-                return _code(error) not in _NOT_FOUND | {"NoSuchBucket"}
+                return error_code(error) not in NOT_FOUND | {"NoSuchBucket"}
             except BotoCoreError:
                 return True
             self._bucket_seen = True
         return True
-
-
-def _new_client() -> Any:
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    custom = bool(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ("us-east-1" if custom else None)
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        max_pool_connections=CONNECTIONS,
-        retries={"mode": "standard", "max_attempts": ATTEMPTS},
-        # The checksums boto3 sends by default since 1.36 are not understood by every S3 server.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        # Host names like bucket.localhost resolve nowhere, so a server of one's own is spoken to by path.
-        s3={"addressing_style": "path" if custom else "auto"},
-    )
-    try:
-        return boto3.session.Session().client("s3", region_name=region, config=config)
-    except (BotoCoreError, ValueError) as error:
-        raise StorageError(
-            f"the S3 settings (AWS_…) in the environment cannot be used: {error}; write http://host:port"
-        ) from None
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
-
-
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "AWS"
-
-
-def _explained_locally(error: Exception) -> str:
-    from botocore.exceptions import (
-        ConnectionError,
-        HTTPClientError,
-        NoCredentialsError,
-        PartialCredentialsError,
-    )
-
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
-        return "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
-    if isinstance(error, (ConnectionError, HTTPClientError)):
-        return f"{_endpoint()} cannot be reached; check AWS_ENDPOINT_URL and that the server runs ({error})"
-    return str(error)
