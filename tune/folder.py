@@ -7,9 +7,6 @@ a new run beside the old one, so nothing is ever deleted.
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -17,6 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from infra.errors import UserError
+from infra.locks import exclusive_lock
 from infra.params import StrictModel
 from infra.storage import ObjectNotFound, join_url, open_storage
 from tune.params import SweepParams
@@ -26,7 +24,7 @@ LOCK = "sweep.lock"
 
 # Changing these between two starts changes nothing that was decided: they say where and how fast, not what. The
 # dataset may lie elsewhere as long as its hash is the same, which is asked first.
-_MAY_CHANGE = {"resources", "store", "storage", "data.manifest", "data.version", "data.cache"}
+_MAY_CHANGE = {"resources", "store", "storage", "audit", "data.manifest", "data.version", "data.cache"}
 
 
 class SweepChangedError(UserError):
@@ -77,23 +75,7 @@ def only_one_process(params: SweepParams) -> Iterator[None]:
     if path is None:
         yield
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a+")
-    except OSError as error:
-        raise UserError(f"{path.parent} cannot be written: {error.strerror or error}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read(200).strip() or "another process"
-            raise UserError(
-                f"sweep '{params.name}' is being run by {holder}; wait for it, or use another name"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        lock.flush()
+    with exclusive_lock(path, f"sweep '{params.name}'", "wait for it, or use another name"):
         yield
 
 

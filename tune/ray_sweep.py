@@ -9,18 +9,14 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from infra import ray_cluster  # sets what Ray reads when it is imported
+
 # Read by Ray when it is imported.
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless the user turns it on
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# Idle torch threads sleep instead of spinning: beside other trials, spinning can cost 30 times the work.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # the result store is the record
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
 # The experiment snapshot at most this many seconds old: what a hard kill can make Ray forget.
@@ -34,6 +30,7 @@ from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tun
 from ray.tune.search.optuna import OptunaSearch
 
 from infra.errors import UserError
+from infra.ray_cluster import Cluster
 from infra.storage import absolute_url, join_url, open_storage
 from tune.folder import sweep_url
 from tune.params import ResourceParams, SweepParams
@@ -49,36 +46,12 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 # A trial that goes on after a crash reports its epochs again.
 warnings.filterwarnings("ignore", message=r".*step.*already reported")
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What Ray offers. dashboard: its address, None where there is none."""
-
-    cpus: float
-    gpus: float
-    dashboard: str | None
-
 
 def connect() -> Cluster:
     """Join the cluster of RAY_ADDRESS, or start Ray on this machine alone."""
-    address = os.environ.get("RAY_ADDRESS")
-    try:
-        context = ray.init(
-            address=address or "local",  # without it Ray would try a cluster that an earlier run left recorded
-            include_dashboard=None if address else True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": os.environ["OMP_WAIT_POLICY"]}},
-        )
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise UserError(f"{where} did not start: {str(error).splitlines()[0]}") from None
+    cluster = ray_cluster.connect()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told in a line each by `tune.progress`
-    resources = ray.cluster_resources()
-    url = context.dashboard_url
-    return Cluster(resources.get("CPU", 0), resources.get("GPU", 0), f"http://{url}" if url else None)
+    return cluster
 
 
 def trial_resources(params: ResourceParams, cluster: Cluster) -> dict[str, float]:
