@@ -1,14 +1,14 @@
-"""The commands of the dataset: python -m crawler import | split | stats | demo | sample."""
+"""The commands of the dataset: python -m crawler run | import | audit | publish | …"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from crawler.commands import demo, import_, sample, split, stats
+from crawler.commands import audit, demo, import_, publish, run, sample, share, split, stats, takedown
 from infra.cli import run_cli
 
-_COMMANDS = (import_, split, stats, demo, sample)
+_COMMANDS = (run, import_, audit, split, stats, demo, sample, publish, takedown, share)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

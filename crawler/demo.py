@@ -190,7 +190,7 @@ def _write_reals(archive: Path, folder: Path) -> Iterator[SourceImage]:
             path.write_bytes(data)
             count += 1
             yield SourceImage(
-                path, f"real/{path.name}", "real", SOURCE,
+                path=path, name=f"real/{path.name}", label="real", source=SOURCE,
                 licence=REAL_LICENCE, identity=f"orl-{person}", author="AT&T Laboratories Cambridge",
             )  # fmt: skip
     if count != REAL_COUNT:
@@ -204,7 +204,9 @@ def _write_fakes(archive: Path, folder: Path) -> Iterator[SourceImage]:
     for i, pixels in enumerate(_draw(weights, FAKE_COUNT)):
         path = folder / f"{i:03d}.jpg"
         path.write_bytes(demo_transform(Image.fromarray(pixels)))
-        yield SourceImage(path, f"fake/{path.name}", "fake", SOURCE, generator=GENERATOR, licence=FAKE_LICENCE)
+        yield SourceImage(
+            path=path, name=f"fake/{path.name}", label="fake", source=SOURCE, generator=GENERATOR, licence=FAKE_LICENCE
+        )
 
 
 def _draw(weights: bytes, count: int) -> Iterator[npt.NDArray[np.uint8]]:

@@ -4,7 +4,10 @@ The perceptual hash is the DCT hash of Zauner ("Implementation and Benchmarking 
 2010, section 3.2): grey, 32×32, DCT-II, then one bit for each of the 8×8 coefficients of frequency 1 to 8 in both
 directions, set where it is above their median. So a hash has 32 bits set and two hashes differ in an even number.
 
-Measured on 900 FFHQ, 900 StyleGAN1 and 200 Stable Diffusion faces, `MAX_DISTANCE = 4`: of the same face after JPEG
+Measured on 900 FFHQ, 900 StyleGAN1 and 200 Stable Diffusion faces, `if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_DISTANCE = 4`: of the same face after JPEG
 q50, q30, half size, half size and q50, 64×64 pixels or one and a half times the size all were found (400 of 400
 each), made 15% brighter 98%, cut by 2% on every side only 26%. Of the 2 million pairs of different images one was
 taken for near-duplicates (two StyleGAN1 men in one pose); within 8 bits there are 17: aligned faces share so much of
@@ -17,10 +20,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_DISTANCE = 4  # bits of 64 in which two hashes of one picture may differ
 
@@ -42,15 +48,18 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def perceptual_hash(rgb: npt.NDArray[np.uint8]) -> str:
-    """The 64-bit perceptual hash of `rgb` (uint8 [H, W, 3]) as 16 hex digits, :data:`FLAT` for a plain picture."""
+def perceptual_hash(grey: Image) -> str:
+    """The 64-bit perceptual hash of a Pillow image in mode L as 16 hex digits, :data:`FLAT` for a plain picture."""
     # reducing_gap: shrink in two steps, several times faster for large pictures; moves no bit in 1000 on photos.
-    grey = Image.fromarray(rgb).convert("L")
-    small = grey.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    from PIL.Image import Resampling  # clusters are made where no image is ever opened
+
+    small = grey.resize((_SIDE, _SIDE), Resampling.LANCZOS, reducing_gap=3.0)
     coefficients = (_DCT @ np.asarray(small, dtype=np.float64) @ _DCT.T).ravel()
-    if float(np.sqrt(np.sum(coefficients**2))) / _SIDE < _FLAT_BELOW:
+    if float(np.sqrt(coefficients @ coefficients)) / _SIDE < _FLAT_BELOW:
         return FLAT
-    return np.packbits(coefficients > np.median(coefficients)).tobytes().hex()
+    ranked = np.sort(coefficients)
+    median = (ranked[31] + ranked[32]) / 2  # np.median takes ten times as long for the same
+    return np.packbits(coefficients > median).tobytes().hex()
 
 
 def hamming(first: str, second: str) -> int:

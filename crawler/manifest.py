@@ -27,11 +27,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crawler.labels import LABELS, SPLITS
 from infra.errors import UserError
 from infra.storage import Storage, open_storage
 
-LABELS = ("real", "fake")
-SPLITS = ("train", "val", "test", "ood")
 LATEST_KEY = "manifest/LATEST"
 
 SCHEMA = pa.schema(
@@ -66,6 +65,7 @@ SCHEMA = pa.schema(
 ADDED_LATER = ("faces", "face_box", "derived_from", "transform")
 
 _VERSION_NAME = re.compile(r"v(\d{4,})")
+_EXTENSION = re.compile(r"[a-z0-9]+")
 _SHA256 = r"^[0-9a-f]{64}$"
 _PHASH = r"^[0-9a-f]{16}$"
 
@@ -169,6 +169,13 @@ def dataset_hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
+def newest_manifest(url: str) -> Manifest | None:
+    """The newest version of the dataset at `url`, None where there is no dataset yet. Raises ManifestError."""
+    storage = open_storage(url)
+    newest = _newest_version(storage)
+    return None if newest is None else _load(storage, url, newest)
+
+
 def read_manifest(url: str, version: int | None = None) -> Manifest:
     """The newest version of the dataset at `url`, or the one asked for. Raises ManifestError."""
     storage = open_storage(url)
@@ -209,12 +216,10 @@ def write_manifest(url: str, table: pa.Table, replaces: int | None = None) -> Ma
 
 def update_manifest(url: str, change: Callable[[Manifest | None], pa.Table]) -> Manifest:
     """Write `change(newest version, or None)`; where another writer was quicker, change that one's work anew."""
-    storage = open_storage(url)
     for _ in range(_MAX_ATTEMPTS):
-        newest = _newest_version(storage)
-        current = None if newest is None else _load(storage, url, newest)
+        current = newest_manifest(url)
         try:
-            return write_manifest(url, change(current), replaces=newest or 0)
+            return write_manifest(url, change(current), replaces=0 if current is None else current.version)
         except VersionTakenError:
             continue
     raise ManifestError(f"{url}: other commands keep writing to this dataset; try again when they are done")
@@ -251,7 +256,9 @@ def validated(table: pa.Table, where: str) -> pa.Table:
         "images/", pc.utf8_slice_codeunits(table["sha256"], 0, 2), "/", table["sha256"], ".", ""
     )
     keys = zip(table["key"].to_pylist(), expected.to_pylist(), strict=True)
-    named_by_content = pa.array([bool(re.fullmatch(re.escape(e) + r"[a-z0-9]+", k)) for k, e in keys], pa.bool_())
+    named_by_content = pa.array(
+        [k.startswith(e) and _EXTENSION.fullmatch(k, len(e)) is not None for k, e in keys], pa.bool_()
+    )
     _refuse_unless(named_by_content, table, "key", "images/ab/<sha256>.<extension>", where)
     table = table.sort_by("sha256")
     if len(pc.unique(table["sha256"])) != table.num_rows:

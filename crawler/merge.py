@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from crawler.examine import ImageFacts
+from crawler.facts import ImageFacts
 from crawler.fingerprint import near_duplicate_clusters
-from crawler.manifest import Manifest, ManifestRow, rows_of, table_of
-from crawler.sources import SourceImage
+from crawler.manifest import Manifest, ManifestError, ManifestRow, rows_of, table_of
+from crawler.sources import Origin
 from crawler.split import Fractions, SplitCandidate, assign_splits
 
 
@@ -19,7 +19,7 @@ from crawler.split import Fractions, SplitCandidate, assign_splits
 class Arrival:
     """A file that was examined and can be used."""
 
-    image: SourceImage
+    image: Origin
     facts: ImageFacts
 
 
@@ -61,9 +61,14 @@ def merge(
 
     An image that is in the dataset stays as it is, also where an arrival says otherwise; arrivals that say it has the
     other label are reported. Of arrivals among themselves a picture under two labels is left out altogether, and of
-    the same picture twice the file whose name sorts first is taken.
+    the same picture twice the file whose name sorts first is taken. Raises ManifestError where `current` is a derived
+    dataset, whose pictures all went through one transform.
     """
     old = [] if current is None else rows_of(current.table)
+    if current is not None and any(row.derived_from for row in old):
+        raise ManifestError(
+            f"{current.url} was derived from another dataset; add the images to that one, and derive this one anew"
+        )
     label_of = {row.sha256: row.label for row in old}
     by_content: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in sorted(arrivals, key=lambda arrival: arrival.image.name):
@@ -120,9 +125,13 @@ def _row(arrival: Arrival) -> ManifestRow:
         bytes=facts.bytes,
         phash=facts.phash,
         url=image.url,
+        final_url=image.final_url,
+        fetched_at=image.fetched_at,
         licence=image.licence,
         author=image.author,
         identity=image.identity,
         jpeg_quality=facts.jpeg_quality,
         ai_markers=facts.ai_markers,
+        faces=facts.faces,
+        face_box=facts.face_box,
     )

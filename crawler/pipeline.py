@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from crawler.examine import ImageFacts, Refusal, examine_file
+from crawler.decoders import examine_files
+from crawler.facts import ImageFacts, Refusal
 from crawler.fingerprint import sha256_hex
-from crawler.isolation import Crashed, map_isolated
-from crawler.manifest import Manifest, update_manifest
+from crawler.manifest import Manifest, newest_manifest, update_manifest
 from crawler.merge import Arrival, Conflict, Merge, Move, merge
 from crawler.sources import SourceError, SourceImage
+from crawler.takedown import taken_down
 from infra.progress import progress
 from infra.storage import Storage, open_storage
 
@@ -62,7 +63,7 @@ def import_images(images: Sequence[SourceImage], url: str, workers: int = 1, see
     arrivals: list[Arrival] = []
     refused: list[Refused] = []
     with progress("importing", len(images)) as advance:
-        for image, outcome in _stored(storage, images, workers):
+        for image, outcome in _stored(storage, images, workers, _taken_down(url, storage)):
             if isinstance(outcome, Refusal):
                 refused.append(Refused(image.name, outcome.reason, outcome.detail))
             else:
@@ -105,8 +106,19 @@ def _report_json(report: ImportReport) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+def _taken_down(url: str, storage: Storage) -> Callable[[ImageFacts], bool]:
+    """Says of an image whether it was taken down from the dataset, or is a near copy of one that was."""
+    takedowns = taken_down(storage)
+    if not takedowns.entries:
+        return lambda facts: False
+    newest = newest_manifest(url)
+    # What was left in the dataset when a near copy of it was taken down may be imported again.
+    there = frozenset() if newest is None else frozenset(newest.table["sha256"].to_pylist())
+    return lambda facts: facts.sha256 not in there and takedowns.refuses(facts.sha256, facts.phash)
+
+
 def _stored(
-    storage: Storage, images: Sequence[SourceImage], workers: int
+    storage: Storage, images: Sequence[SourceImage], workers: int, is_taken_down: Callable[[ImageFacts], bool]
 ) -> Iterator[tuple[SourceImage, ImageFacts | Refusal]]:
     """Examine every image and upload the good ones; yields in any order."""
     listed: defaultdict[Path, list[SourceImage]] = defaultdict(list)  # an index may list a file twice
@@ -120,11 +132,11 @@ def _stored(
         return ((image, upload.result()) for image in listed[path])
 
     try:
-        for path, outcome in map_isolated(examine_file, listed, workers):
-            if isinstance(outcome, Crashed):
-                crash = Refusal("crashed the decoder", "the process that decoded it died")
-                yield from ((image, crash) for image in listed[path])
-            elif isinstance(outcome, Refusal):
+        for path, facts in examine_files(listed, workers):
+            outcome = facts
+            if isinstance(facts, ImageFacts) and is_taken_down(facts):
+                outcome = Refusal("taken down", f"{facts.sha256} was taken down from this dataset")
+            if isinstance(outcome, Refusal):
                 yield from ((image, outcome) for image in listed[path])
             else:
                 uploads.append((path, pool.submit(_upload, storage, path, outcome)))

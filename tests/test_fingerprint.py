@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from crawler.fingerprint import FLAT, MAX_DISTANCE, hamming, near_duplicate_clusters, perceptual_hash, sha256_hex
+from crawler.fingerprint import (
+    FLAT,
+    MAX_DISTANCE,
+    hamming,
+    near_duplicate_clusters,
+    perceptual_hash,
+    sha256_hex,
+)
 
 FACES = Path(os.environ.get("FACES_DIR", Path(__file__).parents[2] / "shared" / "data" / "faces"))
 needs_faces = pytest.mark.skipif(not (FACES / "index.csv").is_file(), reason=f"no faces at {FACES} (set FACES_DIR)")
@@ -40,7 +47,7 @@ _CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def _hash(picture: Image.Image) -> str:
-    return perceptual_hash(np.asarray(picture.convert("RGB")))
+    return perceptual_hash(picture.convert("L"))
 
 
 @needs_faces
@@ -102,7 +109,7 @@ def test_plain_pictures_tie_nothing_together() -> None:
     grain = (128 + rng.integers(-1, 2, (256, 256, 3))).astype(np.uint8)
     sweep = np.repeat(np.linspace(0, 255, 300)[None, :, None], 200, 0).repeat(3, 2).astype(np.uint8)
     plain = [_solid(0), _solid(255), _solid(90, (1, 1)), _solid(7, (3, 900)), grain, sweep]
-    assert [perceptual_hash(picture) for picture in plain] == [FLAT] * len(plain)
+    assert [_hash(Image.fromarray(picture)) for picture in plain] == [FLAT] * len(plain)
     names = [sha256_hex(bytes([i])) for i in range(len(plain))]
     assert len(set(near_duplicate_clusters(names, [FLAT] * len(plain)))) == len(plain)
 
@@ -113,6 +120,20 @@ def test_a_picture_of_any_shape_has_a_hash_that_cannot_be_flat() -> None:
         blocks = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         picture = Image.fromarray(blocks).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
         assert int(_hash(picture), 16).bit_count() == 32
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((64, 48), "33e047b225dcbde0"),
+        ((512, 512), "33e047b324dcbc4e"),
+        ((33, 1000), "33e046b324dcbc8f"),
+    ],
+)
+def test_a_hash_once_stored_stays_the_same(size: tuple[int, int], expected: str) -> None:
+    blocks = np.random.default_rng(7).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    picture = Image.fromarray(blocks).resize(size, Image.Resampling.BILINEAR)
+    assert _hash(picture) == expected
 
 
 @pytest.mark.timeout(60)

@@ -423,7 +423,9 @@ def test_wrong_usage(args: list[str]) -> None:
     assert "usage: " in _crawler(*args, code=2).stderr
 
 
-@pytest.mark.parametrize("command", ["import", "split", "stats", "demo", "sample"])
+@pytest.mark.parametrize(
+    "command", ["run", "import", "audit", "split", "stats", "demo", "sample", "share", "publish", "takedown"]
+)
 def test_help_has_an_example_and_is_quick(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "crawler", command, "--help"],

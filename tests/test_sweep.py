@@ -33,6 +33,7 @@ data: {manifest: "file://./faces", image_size: 16, colour: grey}
 model: {blocks: [{filters: {choice: [4, 6]}, norm: batch}], global_pool: avg}
 train: {epochs: 4, batch_size: 16, lr: {loguniform: [1e-3, 1e-2]}}
 search: {algorithm: random, num_samples: 3, metric: auc}
+audit: {on_leak: warn}  # the noise of the fakes shows in the size of their files
 """
 
 

@@ -123,6 +123,17 @@ class ResourceParams(StrictModel):
         return self
 
 
+class AuditParams(StrictModel):
+    """How well the label may be predicted from what is not the picture, before a sweep is begun.
+
+    limit: the AUC that no family of file features may surely exceed. on_leak: refuse the dataset, warn, or skip the
+    audit altogether.
+    """
+
+    limit: float = Field(default=0.75, ge=0.5, le=1)
+    on_leak: Literal["refuse", "warn", "skip"] = "refuse"
+
+
 class TrialParams(StrictModel):
     """One point of the search space: everything that decides what a trial trains."""
 
@@ -174,6 +185,7 @@ class SweepParams(StrictModel):
     search: SearchParams = SearchParams()
     scheduler: SchedulerParams = SchedulerParams()
     resources: ResourceParams = ResourceParams()
+    audit: AuditParams = AuditParams()
 
     @property
     def space(self) -> dict[str, Any]:

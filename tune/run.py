@@ -50,6 +50,7 @@ def _start_or_go_on(plan: Plan, manifest: Manifest, arguments: argparse.Namespac
     params = plan.params
     record = None if arguments.fresh else folder.read_record(params)
     if record is None:
+        sweep.check_audit(plan, manifest)
         record = folder.new_record(params, manifest.hash)
     else:
         folder.check_unchanged(params, record, manifest.hash, arguments.params)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from crawler.labels import LABELS, SPLITS
 from crawler.manifest import Manifest, read_manifest
 from infra.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED
 from infra.database import DatabaseError, redact
@@ -42,6 +43,45 @@ def open_dataset(plan: Plan) -> Manifest:
             flush=True,
         )
     return manifest
+
+
+class LeakyDatasetError(UserError):
+    """A dataset whose labels a network could learn without looking at a face."""
+
+
+def check_audit(plan: Plan, manifest: Manifest) -> None:
+    """Say whether anything but the picture predicts the label, before a sweep is begun on it.
+
+    The audit is kept in the dataset, so only the first sweep pays for it. Generators that are held out (`ood`) do not
+    count: nothing is trained on them. Raises LeakyDatasetError where a family of features is surely above the limit.
+    """
+    from crawler.audit import one_line, read_or_run_audit
+
+    wanted = plan.params.audit
+    if wanted.on_leak == "skip":
+        return
+    audit = read_or_run_audit(plan.sample.data.manifest, manifest.version)
+    found = one_line(audit, wanted.limit, held_out=False)
+    print(found, flush=True)
+    if audit.verdict(wanted.limit, held_out=False) != "leaks":
+        return
+    url = manifest.url
+    if wanted.on_leak == "warn" or _is_a_try(manifest):
+        print(f"warning: a network may learn that instead of the faces; look with: python -m crawler audit {url}")
+        return
+    raise LeakyDatasetError(
+        f"{url} is not trained on: {found.removeprefix('audit: leaks: ')}; a network would learn that instead of the "
+        f"faces. Make an even copy with: python -m crawler audit {url} --equalise; or go on with --set "
+        "audit.on_leak=warn, or a higher --set audit.limit"
+    )
+
+
+def _is_a_try(manifest: Manifest) -> bool:
+    """Fewer images of a label are a set to try the machine with; what is trained on them is nothing to believe."""
+    return any(sum(manifest.count(split, label) for split in SPLITS) < _TRY_BELOW for label in LABELS)
+
+
+_TRY_BELOW = 30
 
 
 def run(plan: Plan, manifest: Manifest, record: SweepRecord, *, retry_failed: bool) -> int:

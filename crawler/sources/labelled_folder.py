@@ -1,4 +1,4 @@
-"""Where images come from: a labelled folder on disk, in one of three layouts."""
+"""A labelled folder on disk, in one of three layouts ▶ the images it lists."""
 
 from __future__ import annotations
 
@@ -9,34 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crawler.manifest import LABELS, SPLITS
-from infra.errors import UserError
+from crawler.labels import LABELS, SPLITS
+from crawler.sources.origin import SourceError, SourceImage
 
 INDEX_NAME = "index.csv"
 LAYOUTS = (
     "FOLDER/{real,fake}/… (a folder inside fake names the generator), "
     "FOLDER/{train,val,test}/{real,fake}/… or FOLDER/index.csv with the columns path,label"
 )
-
-
-class SourceError(UserError):
-    """A folder that cannot be read as a labelled set of images."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceImage:
-    """One file to import and what its place says of it. `name` is its path inside the folder, for reports."""
-
-    path: Path
-    name: str
-    label: str
-    source: str
-    generator: str | None = None
-    split: str | None = None
-    licence: str | None = None
-    identity: str | None = None
-    author: str | None = None
-    url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,17 @@ class DecodedImage:
     has_alpha: bool  # whether the file could be transparent somewhere
 
 
+@dataclass(frozen=True)
+class GreyPicture:
+    """One picture the right way up, its brightness only, still Pillow's: saves copies of all pixels."""
+
+    image: Image.Image  # mode L
+    format: str
+    width: int
+    height: int
+    jpeg_quality: int | None
+
+
 def decode_image(
     data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: float = MAX_PIXELS, max_side: int = MAX_SIDE
 ) -> DecodedImage:
@@ -72,18 +85,25 @@ def decode_image(
     16-bit samples keep their high byte, transparency is composited on white, EXIF orientation is applied (one that
     cannot be read is ignored), colour profiles are not applied. Raises a subclass of ImageRefused, and nothing else.
     """
-    _check_bytes(len(data), max_bytes)
-    name = _claimed_format(data)
-    try:
-        return _decode(data, name, max_pixels, max_side)
-    except ImageRefused:
-        raise
-    except Image.DecompressionBombError:
-        raise ImageTooLarge(f"the {_spoken(name)} claims more pixels than the decoder allows") from None
-    except MemoryError:
-        raise ImageTooLarge(f"there is not enough memory to decode the {_spoken(name)}") from None
-    except Exception as error:
-        raise _failure(data, name, error) from None
+    with _refusing(data, max_bytes) as name, _loaded(data, name, max_pixels, max_side) as (image, quality):
+        alpha = has_alpha(image)
+        rgb = np.array(_upright(image, to_rgb(image, _spoken(name)), name))
+        height, width = rgb.shape[:2]
+        return DecodedImage(rgb, name.lower(), width, height, len(data), quality, alpha)
+
+
+def decode_grey(
+    data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: float = MAX_PIXELS, max_side: int = MAX_SIDE
+) -> GreyPicture:
+    """As :func:`decode_image`, for those who need no colours: of a JPEG the luma that is in the file.
+
+    The whole file is read and decoded all the same; what is not done is to make red, green and blue of it (half of the
+    time), so the values may differ by one from the grey of the RGB picture.
+    """
+    with _refusing(data, max_bytes) as name, _loaded(data, name, max_pixels, max_side, grey=True) as (image, quality):
+        grey = image if image.mode == "L" and not has_alpha(image) else to_rgb(image, _spoken(name)).convert("L")
+        upright = _upright(image, grey, name)
+        return GreyPicture(upright, name.lower(), upright.width, upright.height, quality)
 
 
 def open_image(path: str | Path, **limits: Any) -> DecodedImage:
@@ -112,7 +132,28 @@ def open_image(path: str | Path, **limits: Any) -> DecodedImage:
     return decode_image(data, **limits)
 
 
-def _decode(data: bytes, name: str, max_pixels: float, max_side: int) -> DecodedImage:
+@contextmanager
+def _refusing(data: bytes, max_bytes: int) -> Iterator[str]:
+    """Checks the bytes, gives Pillow's name of the format, and makes an ImageRefused of whatever decoding raises."""
+    _check_bytes(len(data), max_bytes)
+    name = _claimed_format(data)
+    try:
+        yield name
+    except ImageRefused:
+        raise
+    except Image.DecompressionBombError:
+        raise ImageTooLarge(f"the {_spoken(name)} claims more pixels than the decoder allows") from None
+    except MemoryError:
+        raise ImageTooLarge(f"there is not enough memory to decode the {_spoken(name)}") from None
+    except Exception as error:
+        raise _failure(data, name, error) from None
+
+
+@contextmanager
+def _loaded(
+    data: bytes, name: str, max_pixels: float, max_side: int, grey: bool = False
+) -> Iterator[tuple[Image.Image, int | None]]:
+    """The decoded file as Pillow has it, and the quality of a JPEG. grey: of a JPEG in colour only the luma."""
     if name == "JPEG" and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise ImageTooLarge(f"the JPEG is made of more than {MAX_JPEG_SCANS} scans, which no camera or program does")
     with Image.open(io.BytesIO(data), formats=[name]) as image:
@@ -122,15 +163,17 @@ def _decode(data: bytes, name: str, max_pixels: float, max_side: int) -> Decoded
             several = "pages" if name == "TIFF" else "frames"
             raise AnimatedImage(f"the {_spoken(name)} has several {several}; save one of them as PNG or JPEG")
         quality = estimated_quality(getattr(image, "quantization", None)) if name == "JPEG" else None
+        if grey and name == "JPEG":
+            image.draft("L", image.size)
         image.load()
-        alpha = has_alpha(image)
-        # TIFF is turned by Pillow while loading, and then asks for nothing more.
-        turn = None if name == "TIFF" else _TURNS.get(_orientation(image))
-        rgb = to_rgb(image, _spoken(name))
-        if turn is not None:
-            rgb = np.array(Image.fromarray(rgb).transpose(turn))
-        height, width = rgb.shape[:2]
-        return DecodedImage(rgb, name.lower(), width, height, len(data), quality, alpha)
+        yield image, quality
+
+
+def _upright(image: Image.Image, picture: Image.Image, name: str) -> Image.Image:
+    """`picture`, made of `image`, turned as the file's orientation asks for."""
+    # TIFF is turned by Pillow while loading, and then asks for nothing more.
+    turn = None if name == "TIFF" else _TURNS.get(_orientation(image))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _check_bytes(size: int, max_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def _tables_by_quality() -> NDArray[np.int64]:
     return tables
 
 
-_BY_QUALITY = _tables_by_quality()
+_LOG_BY_QUALITY = np.log(_tables_by_quality())
 
 
 def estimated_quality(tables: Mapping[int, Sequence[int]] | None) -> int | None:
@@ -40,6 +41,16 @@ def estimated_quality(tables: Mapping[int, Sequence[int]] | None) -> int | None:
     luminance = (tables or {}).get(0)
     if luminance is None or len(luminance) != 64:
         return None
+    return _nearest_quality(tuple(luminance))
+
+
+@lru_cache(maxsize=256)  # the images of one source share a few tables
+def _nearest_quality(luminance: tuple[int, ...]) -> int:
+    return _nearest(tuple(luminance))
+
+
+@lru_cache(maxsize=1024)  # most files were written by few encoders
+def _nearest(luminance: tuple[int, ...]) -> int:
     # Relative: a step from 2 to 3 matters more than one from 98 to 99.
-    distance = np.abs(np.log(_BY_QUALITY) - np.log(np.maximum(np.array(luminance), 1))).sum(axis=1)
+    distance = np.abs(_LOG_BY_QUALITY - np.log(np.maximum(np.array(luminance), 1))).sum(axis=1)
     return int(distance.argmin()) + 1

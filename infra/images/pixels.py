@@ -1,9 +1,8 @@
-"""A loaded Pillow image of any mode ▶ uint8 RGB."""
+"""A loaded Pillow image of any mode ▶ 8-bit RGB."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from infra.images.refusals import UnsupportedImage
@@ -21,10 +20,11 @@ def has_alpha(image: Image.Image) -> bool:
     return image.mode in _WITH_ALPHA or image.info.get("transparency") is not None
 
 
-def to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3], contiguous and writable; transparency is composited on white. name: the format, for errors.
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """The picture in mode RGB; transparency is composited on white. name: the format, for errors.
 
-    Colour profiles are not applied. Raises UnsupportedImage for pixels that have no one right 8-bit form.
+    May be `image` itself. Colour profiles are not applied. Raises UnsupportedImage for pixels that have no one right
+    8-bit form.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and name == "PPM"):
         return _from_16_bit(image)
@@ -34,13 +34,13 @@ def to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if image.mode not in _PLAIN | _WITH_ALPHA:
         raise UnsupportedImage(f"the {name} holds {image.mode} colours; convert it to an RGB PNG or JPEG")
     if not has_alpha(image):
-        return np.array(image.convert("RGB"))
+        return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
+    return Image.alpha_composite(white, rgba).convert("RGB")
 
 
-def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
+def _from_16_bit(image: Image.Image) -> Image.Image:
     """Grey of 9 … 16 bits, by its high byte: what Pillow does itself to 16-bit colour. (Its own conversion clips.)"""
     samples = np.asarray(image).astype(np.uint32)
     bits = 16
@@ -52,4 +52,4 @@ def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[np.asarray(image) == transparent] = 255
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return Image.fromarray(grey).convert("RGB")

@@ -20,6 +20,10 @@ class BulkWriter(Protocol):
     def url(self) -> str:
         """The URL it was opened with; it never holds a secret."""
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether a put is but a few system calls (into a folder), for which a thread costs more than it saves."""
+
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; an object that is there already is left as it is.
 

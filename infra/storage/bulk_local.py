@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import stat
 import threading
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from infra.mounts import file_system_of
-from infra.storage.local import LocalStorage, temporary_file
+from infra.storage.contract import TEMPORARY_PREFIX, check_key
+from infra.storage.local import LocalStorage
 
 SYNC_THREADS = 8  # where files are synced one by one: so many wait for the disk at once
 
@@ -40,6 +42,7 @@ class LocalBulkWriter:
         self._storage = storage
         self._lock = threading.Lock()
         self._disks: dict[int, _Disk] = {}
+        self._folders: dict[str, tuple[str, _Disk]] = {}  # folder of keys ▶ where it is, known to be inside
         self._trusts_files = True
 
     def __reduce__(self) -> tuple[type[LocalBulkWriter], tuple[LocalStorage]]:
@@ -52,17 +55,29 @@ class LocalBulkWriter:
     def url(self) -> str:
         return self._storage.url
 
+    @property
+    def is_quick(self) -> bool:
+        return True
+
     def put(self, key: str, data: bytes) -> None:
-        path = self._storage.path_of(key)
+        check_key(key)
+        folder_key, _, name = key.rpartition("/")
+        known = self._folders.get(folder_key)
         with self._storage.clear_errors("store", key):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            disk = self._disk_of(path.parent)
-            if not (self._trusts_files and _size(path) == len(data)):
-                with temporary_file(path, data, durable=False) as temporary:
-                    os.replace(temporary, path)  # noqa: PTH105 – Path.replace would say nothing more
+            try:
+                folder, disk = known or self._open_folder(key, folder_key)
+                path = f"{folder}/{name}"
+                if not (self._trusts_files and _size(path) == len(data)):
+                    _write(folder, path, data)
+            except FileNotFoundError:
+                if known is None:
+                    raise
+                self._folders.pop(folder_key, None)  # somebody removed it meanwhile
+                self.put(key, data)
+                return
             if not disk.syncs_whole:
                 with self._lock:
-                    disk.unsynced.append(path)
+                    disk.unsynced.append(Path(path))
 
     def flush(self) -> None:
         with self._lock:
@@ -88,7 +103,7 @@ class LocalBulkWriter:
         with self._lock:
             for disk in self._disks.values():
                 os.close(disk.descriptor)
-            self._disks = {}
+            self._disks, self._folders = {}, {}
 
     def __enter__(self) -> Self:
         return self
@@ -102,23 +117,45 @@ class LocalBulkWriter:
         finally:
             self.close()
 
-    def _disk_of(self, folder: Path) -> _Disk:
+    def _open_folder(self, key: str, folder_key: str) -> tuple[str, _Disk]:
+        """The folder of `key`, made where it is missing, looked at once: that it is inside, and on which disk."""
+        folder = self._storage.path_of(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
         device = folder.stat().st_dev
         with self._lock:
             disk = self._disks.get(device)
             if disk is None:
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 disk = self._disks[device] = _Disk(descriptor, _can_sync_whole(folder))
-            return disk
+            self._folders[folder_key] = (str(folder), disk)
+            return self._folders[folder_key]
 
 
-def _size(path: Path) -> int | None:
+def _write(folder: str, path: str, data: bytes) -> None:
+    """Under another name first, by bare system calls: a crawl does this for every image."""
+    temporary = f"{folder}/{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 – Path.replace would say nothing more
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+def _size(path: str) -> int | None:
     """The length of the file, None where there is none.
 
     A power cut leaves a file that was never flushed empty or short, so a name alone does not say that it is there.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
-        found = path.stat()
+        found = os.lstat(path)  # a link would be replaced, not followed
         return found.st_size if stat.S_ISREG(found.st_mode) else None
     return None
 

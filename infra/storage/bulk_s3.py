@@ -59,6 +59,10 @@ class S3BulkWriter:
     def url(self) -> str:
         return self._storage.url
 
+    @property
+    def is_quick(self) -> bool:
+        return False
+
     def put(self, key: str, data: bytes) -> None:
         full = self._storage.full_key(key)
         what = f"cannot store '{key}' in {self.url}"

@@ -169,8 +169,8 @@ class LocalStorage:
 
 
 @contextmanager
-def temporary_file(path: Path, data: bytes, durable: bool = True) -> Iterator[Path]:
-    """`data` under a temporary name beside `path`; nothing is left of it afterwards. durable: flushed to disk."""
+def temporary_file(path: Path, data: bytes) -> Iterator[Path]:
+    """`data`, flushed to disk, under a temporary name beside `path`; nothing is left of it afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     # tempfile would make it readable by its owner alone; an object is as readable as the umask says.
@@ -178,9 +178,8 @@ def temporary_file(path: Path, data: bytes, durable: bool = True) -> Iterator[Pa
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(descriptor)
+            file.flush()
+            os.fsync(descriptor)
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)

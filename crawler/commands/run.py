@@ -1,0 +1,111 @@
+"""The command `run`: a crawl."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from typing import TYPE_CHECKING, Any
+
+from crawler.commands.frame import add_command, print_dataset
+from infra.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, Subparsers, positive_int
+from infra.params import add_params_arguments
+
+if TYPE_CHECKING:
+    from crawler.crawl_report import CrawlReport
+    from crawler.params import CrawlParams
+
+RAY = "ray"
+_SHOWN = 12  # error classes on the terminal; the report has them all
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        _run,
+        "run",
+        "crawl: sources on the web and on disk ▶ a dataset",
+        "The sources, how politely they are asked and what a good image is stand in the params file. Stopped at any\n"
+        "moment, the same command goes on; a crawl that is done fetches nothing.",
+        "python -m crawler run --params params/crawl.yaml --set contact=you@example.org",
+    )
+    add_params_arguments(parser, "params/crawl.yaml")
+    parser.add_argument("--retry-failed", action="store_true", help="try again what failed, and nothing else twice")
+    parser.add_argument(
+        "--finish", action="store_true", help="fetch nothing more: write the manifest from what is there"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check the params, say what would be crawled")
+    parser.add_argument(
+        "--workers", metavar="N|ray", type=_workers, help="decoder processes (default: one a core), or a Ray cluster"
+    )
+
+
+def _workers(text: str) -> int | str:
+    return RAY if text == RAY else positive_int(text)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from crawler.params import load_crawl_params
+    from crawler.politeness import user_agent
+    from infra.http.guard import Guard
+
+    params = load_crawl_params(args.params, args.sets)
+    agent = user_agent(params.contact)
+    Guard(params.network.allow)
+    for line in _plan(params, agent):
+        print(line, flush=True)
+    if args.dry_run:
+        return 0
+    from crawler.decoders import PRELOAD
+    from crawler.isolation import start_server_early
+
+    if not args.finish and args.workers != RAY:
+        start_server_early(PRELOAD)  # before what takes half a second to import here
+    from crawler.crawl import crawl
+
+    decoders = args.workers if isinstance(args.workers, int) else None
+    outcome = crawl(
+        params, retry_failed=args.retry_failed, fetch=not args.finish, decoders=decoders,
+        on_ray=args.workers == RAY, alone=True, say=lambda line: print(line, flush=True),
+    )  # fmt: skip
+    if outcome.signum is not None:
+        print("stopped; everything is kept. Go on with the same command, or end it here with --finish.", flush=True)
+        return EXIT_TERMINATED if outcome.signum == signal.SIGTERM else EXIT_INTERRUPTED
+    assert outcome.report is not None
+    _print_report(outcome.report)
+    return 0
+
+
+def _plan(params: CrawlParams, agent: str) -> list[str]:
+    lines = [f"crawl '{params.name}' into {params.into}, as {agent}"]
+    for source in params.parsed_sources:
+        what = source.generator or source.label
+        target = "all there are" if source.target is None else f"{source.target:,} images"
+        lines.append(
+            f"  {source.name}: {source.type}, {source.label}{f' ({what})' if source.generator else ''}, {target}"
+        )
+    return lines
+
+
+def _print_report(report: CrawlReport) -> None:
+    content = report.content
+    for name, of in content["sources"].items():
+        print(f"{name}: {_source_line(of)}")
+    for error in content["errors"][:_SHOWN]:
+        print(f"  {error['count']:>6} {error['error']}, e.g. {error['example'][:160]}")
+    added = f"{content['added']} images added"
+    there = f", {content['already_there']} there already" if content["already_there"] else ""
+    conflicts = f", {content['conflicts']} left out as one picture under two labels" if content["conflicts"] else ""
+    print(f"{added}{there}{conflicts} in {content['seconds']:.0f} s; every number: {report.key} of the dataset")
+    if any(of["failed"] for of in content["sources"].values()):
+        print("what failed is tried again with --retry-failed")
+    print_dataset(report.manifest)
+
+
+def _source_line(of: dict[str, Any]) -> str:
+    words = {
+        "stored": "stored", "duplicate": "the same again", "refused": "not used", "aside": "set aside",
+        "failed": "failed", "lost": "lost when it was stopped", "pending": "not asked for",
+    }  # fmt: skip
+    said = [f"{of[name]} {word}" for name, word in words.items() if of[name] or name == "stored"]
+    return ", ".join(said) + (f"; {of['ended']}" if of["ended"] else "")
