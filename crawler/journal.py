@@ -122,7 +122,8 @@ class Journal:
     def claim(self, into: str) -> None:
         """Make this the journal of the dataset at `into`. Raises JournalError where it is that of another."""
         with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO meta VALUES ('into', ?)", (into,))
+            is_empty = db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is None
+            db.execute(f"INSERT OR {'REPLACE' if is_empty else 'IGNORE'} INTO meta VALUES ('into', ?)", (into,))
             (belongs,) = db.execute("SELECT value FROM meta WHERE key = 'into'").fetchone()
         if belongs != into:
             raise JournalError(

@@ -32,7 +32,8 @@ MAX_FRUITLESS_DRAWS = 20
 
 @dataclass
 class SourceState:
-    """How far a source has come. good: different images in the store. leased: items under way."""
+    """How far a source has come. good: different images that are in the store or on their way there. leased: items that
+    are being asked for."""
 
     source: AnySource
     good: int = 0
@@ -72,6 +73,7 @@ class _Host:
     queues: dict[str, _Queue] = field(default_factory=dict)
     claimed: bool = False
     taken: dict[int, Item] = field(default_factory=dict)
+    intended: set[int] = field(default_factory=set)  # of those, the ones that are on their way into the store
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -181,10 +183,13 @@ class Ledger:
         state = self.states[item.source]
         if state.watch is not None and item.kind == "draw":
             state.watch.draw(facts.sha256, facts.phash)
-            state.good = state.watch.distinct
             state.fruitless = 0
-            await self._end_if_exhausted(state)
+        if is_new:
+            self._hosts[item.host].intended.add(item.id)
+            state.good = state.good + 1 if state.watch is None else state.watch.distinct
             self._end_if_reached(state)
+            self._return_lease(item)
+        await self._end_if_exhausted(state)
         if not is_new:
             self._release(item)
         return is_new
@@ -194,10 +199,6 @@ class Ledger:
         ids = [item.id for item in items]
         await self._write(lambda: self._journal.stored(ids))
         for item in items:
-            state = self.states[item.source]
-            if state.watch is None:
-                state.good += 1
-            self._end_if_reached(state)
             self._release(item)
 
     async def finish(self, item: Item, status: str, error: str | None = None, detail: str | None = None) -> None:
@@ -241,7 +242,8 @@ class Ledger:
         stored = await self._read(lambda: settle(self._journal, is_there, taken))
         for item in taken.values():
             state = self.states[item.source]
-            state.good += item.id in stored and state.watch is None
+            if item.id in self._hosts[host].intended and item.id not in stored and state.watch is None:
+                state.good -= 1
             self._release(item)
         for queue in self._hosts[host].queues.values():
             queue.after, queue.may_have_more = 0, True
@@ -319,14 +321,24 @@ class Ledger:
         self._look_at(host)
 
     def _release(self, item: Item) -> None:
-        state = self.states[item.source]
-        state.leased -= 1
+        """Nothing more comes of `item`."""
         host = self._hosts[item.host]
         host.taken.pop(item.id, None)
         host.queues[item.source].leased -= 1
+        if item.id in host.intended:
+            host.intended.remove(item.id)
+            self._look_at(item.host)
+        else:
+            self._return_lease(item)
+
+    def _return_lease(self, item: Item) -> None:
+        """`item` is no longer being asked for."""
+        state = self.states[item.source]
+        was_full = state.wanted == 0
+        state.leased -= 1
         self._look_at(item.host)
-        if (state.source.target is not None and state.leased == 0) or state.reached:
-            # What one host did not yield, or made unnecessary, concerns the other hosts of the source.
+        if was_full:
+            # What one host did not yield after all, or made unnecessary, concerns the other hosts of the source.
             for name in [name for name in self._open if item.source in self._hosts[name].queues]:
                 self._look_at(name)
 

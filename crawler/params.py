@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ from infra.params import ParamsError, StrictModel, apply_sets, read_params_file,
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Label: TypeAlias = Literal["real", "fake"]
 
+T = TypeVar("T")
+
 AUTO = "auto"
 
 _HTTP_URL = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
@@ -26,6 +28,15 @@ def _http_url(url: str) -> str:
     if not _HTTP_URL.match(url):
         raise ValueError(f"'{url[:80]}' is not a web address; write http://… or https://…")
     return url
+
+
+def _said_here(check: Callable[[], object], value: T) -> T:
+    """`value`, when `check` raises nothing; what it raises becomes an error of the key."""
+    try:
+        check()
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return value
 
 
 class Source(StrictModel):
@@ -187,6 +198,13 @@ class NetworkParams(StrictModel):
     robots: bool = True
     opt_outs: bool = True
 
+    @field_validator("allow")
+    @classmethod
+    def _allow_is_understood(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        from infra.http.guard import Guard
+
+        return _said_here(lambda: Guard(allow), allow)
+
     @property
     def max_bytes(self) -> int:
         """`max_mb` in bytes."""
@@ -213,11 +231,7 @@ class SplitParams(StrictModel):
 
     @model_validator(mode="after")
     def _adds_up(self) -> SplitParams:
-        try:
-            _ = self.fractions
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        return self
+        return _said_here(lambda: self.fractions, self)
 
     @property
     def fractions(self) -> Fractions:
@@ -234,13 +248,22 @@ class CrawlParams(StrictModel):
 
     name: Name
     into: str = Field(min_length=1)
-    contact: str = Field(min_length=3, max_length=200)
+    contact: str = Field(max_length=200)
     work: str = Field(default="./runs/crawls", min_length=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     sources: tuple[dict[str, Any], ...] = Field(min_length=1)
     network: NetworkParams = NetworkParams()
     checks: CheckParams = CheckParams()
     split: SplitParams = SplitParams()
+
+    @field_validator("contact")
+    @classmethod
+    def _contact_can_be_reached(cls, contact: str) -> str:
+        from crawler.politeness import user_agent
+
+        if not contact.strip():
+            raise ValueError("site owners must be able to reach you: give an e-mail or web address")
+        return _said_here(lambda: user_agent(contact), contact)
 
     @property
     def parsed_sources(self) -> tuple[AnySource, ...]:

@@ -47,12 +47,9 @@ def _workers(text: str) -> int | str:
 def _run(args: argparse.Namespace) -> int:
     from crawler.params import load_crawl_params
     from crawler.politeness import user_agent
-    from infra.http.guard import Guard
 
     params = load_crawl_params(args.params, args.sets)
-    agent = user_agent(params.contact)
-    Guard(params.network.allow)
-    for line in _plan(params, agent):
+    for line in _plan(params, user_agent(params.contact)):
         print(line, flush=True)
     if args.dry_run:
         return 0

@@ -31,6 +31,7 @@ _WEB = re.compile(r"https?://", re.IGNORECASE)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _CHUNK = 1 << 20
 _MAX_CELL = 1 << 20
+_AFTER_VALUE = " \t\r\n,:}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +209,8 @@ def _members(text: Any, where: str) -> Iterator[tuple[str, Any]]:
                 if not more():
                     raise
             else:
-                # A number at the end of the buffer may go on in the next piece.
-                if end == len(buffer) and not ended and more():
+                # A number may go on in the next piece.
+                if (end == len(buffer) or buffer[end] not in _AFTER_VALUE) and more():
                     continue
                 buffer = buffer[end:]
                 return decoded
