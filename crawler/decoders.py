@@ -85,7 +85,7 @@ def _options(checks: Checks, timeout_s: float, memory_bytes: int | None) -> dict
 
 def _judged(outcome: ImageFacts | Refusal | Crashed[Any]) -> ImageFacts | Refusal:
     if isinstance(outcome, TookTooLong):
-        return Refusal("decoder took too long", "the process that decoded it was not done in time and was ended")
+        return Refusal("decoder took too long", "the process that decoded it was not done in time and was ended", True)
     if isinstance(outcome, Crashed):
-        return Refusal("crashed the decoder", "the process that decoded it died")
+        return Refusal("crashed the decoder", "the process that decoded it died", True)
     return outcome

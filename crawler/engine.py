@@ -118,7 +118,8 @@ class Engine:
         self._retry = RetryPolicy(attempts=network.retries + 1)
         self._hosts: dict[str, _Host] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = _Room(_CHECKED_AT_ONCE, _CHECKED_BYTES)
+        # What waits for a distant store waits long; for a folder half of it keeps every core busy.
+        self._room = _Room(_CHECKED_AT_ONCE // 2 if uploads.is_quick else _CHECKED_AT_ONCE, _CHECKED_BYTES)
         self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
         self._attention = asyncio.Event()
@@ -220,7 +221,7 @@ class Engine:
         if wait_s is not None:
             self._spawn(self._again(item, attempt + 1, wait_s))
             return
-        may_pass = error.retriable or isinstance(error, (StatusError, TooManyRedirects, ConnectionFailed))
+        may_pass = error.retriable or isinstance(error, (StatusError, TooManyRedirects, ConnectionFailed, NotGotError))
         await self._ledger.finish(item, "failed" if may_pass else "refused", error.error_class, str(error))
 
     async def _again(self, item: Item, attempt: int, wait_s: float) -> None:
@@ -277,7 +278,8 @@ class Engine:
             return
         facts = await self._decoders.examine(got.body)
         if isinstance(facts, Refusal):
-            await self._ledger.finish(item, "refused", facts.reason, f"{item.url}: {facts.detail}")
+            status = "failed" if facts.may_pass else "refused"
+            await self._ledger.finish(item, status, facts.reason, f"{item.url}: {facts.detail}")
         elif self._blocklist.refuses(facts.sha256, facts.phash):
             await self._ledger.finish(item, "refused", "taken down", f"{item.url}: {facts.sha256} was taken down")
         elif source.label == "real" and _says_generated(facts):

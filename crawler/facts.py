@@ -41,7 +41,11 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a file is not in the dataset. `reason` is a short phrase to count by, `detail` is for the person."""
+    """Why a file is not in the dataset. `reason` is a short phrase to count by, `detail` is for the person.
+
+    may_pass: it may be the machine and not the file: worth another try in another run.
+    """
 
     reason: str
     detail: str
+    may_pass: bool = False

@@ -11,7 +11,7 @@ from crawler.journal import Item
 from infra.storage import StorageUnavailable
 from infra.storage.bulk import BulkWriter
 
-THREADS = 16  # a put to a distant server waits much longer than it works
+THREADS = 32  # a put to a distant server waits much longer than it works
 FLUSH_EVERY_S = 0.25
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -39,6 +39,11 @@ class Uploads:
         self._put: list[Item] = []
         self._flushing: asyncio.Task[None] | None = None
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether a put takes no time worth speaking of."""
+        return self._writer.is_quick
+
     async def put(self, item: Item | None, key: str, data: bytes) -> None:
         """Put `data`, waiting for as long as the storage is away. Raises StorageError where waiting will not help.
 
@@ -47,7 +52,7 @@ class Uploads:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                if self._writer.is_quick:
+                if self.is_quick:
                     self._writer.put(key, data)
                 else:
                     await asyncio.get_running_loop().run_in_executor(self._pool, self._writer.put, key, data)

@@ -130,7 +130,7 @@ def test_what_the_pool_says_of_crashes() -> None:
             return [await pending, await pool.examine(picture(3))]
 
     killed, after = asyncio.run(run())
-    assert killed == Refusal("crashed the decoder", "the process that decoded it died")
+    assert killed == Refusal("crashed the decoder", "the process that decoded it died", may_pass=True)
     assert after == examine(picture(3))
 
 

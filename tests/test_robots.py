@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crawler.politeness import USER_AGENT_TOKEN, Robots, RobotsDisallowed, Tdmrep
-from infra.http import HttpClient
+from infra.http import BlockedAddress, HttpClient
 from tests.polite_site import Clock, PoliteSite, with_site
 
 
@@ -194,8 +194,10 @@ def test_robots_that_redirect_for_ever_forbid_nothing() -> None:
 def test_robots_that_lead_to_a_private_address_forbid_everything() -> None:
     async def test(site: PoliteSite, client: HttpClient) -> None:
         site.put("/robots.txt", b"", "Location: http://10.0.0.1/robots.txt", status=302)
-        with pytest.raises(RobotsDisallowed, match="blocked address"):
-            await Robots(client.get, USER_AGENT_TOKEN).check(f"{site.url}/x")
+        robots = Robots(client.get, USER_AGENT_TOKEN)
+        for path in ("x", "y"):
+            with pytest.raises(BlockedAddress, match=r"10\.0\.0\.1"):
+                await robots.check(f"{site.url}/{path}")
 
     with_site(test)
 

@@ -29,10 +29,14 @@ _USER_AGENT_LINE = re.compile(r"\s*user[- ]?agent\s*[:\s]\s*(\*|[a-z_-]*)", re.I
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What an origin's robots.txt says; `parsed` None: nothing is forbidden; `unreachable`: why it cannot be read."""
+    """What an origin's robots.txt says; `parsed` None: nothing is forbidden; `unreachable`: why it cannot be read.
+
+    blocked: it, and so most likely the origin itself, is at an address that must not be reached.
+    """
 
     parsed: Protego | None = None
     unreachable: str | None = None
+    blocked: BlockedAddress | None = None
 
 
 class Robots:
@@ -61,11 +65,13 @@ class Robots:
         self._rules: OriginCache[_Rules] = OriginCache(self._load, clock=clock)
 
     async def check(self, url: str) -> None:
-        """Raise `RobotsDisallowed` when `url` must not be asked for. Do it for every hop of a redirect, too."""
+        """Raise `RobotsDisallowed` or `BlockedAddress` when `url` must not be asked for. Do it for every hop, too."""
         if not self._enabled:
             return
         origin = origin_of(url)
         rules = await self._rules.get(origin)
+        if rules.blocked is not None:
+            raise rules.blocked
         if rules.unreachable is not None:
             raise RobotsDisallowed(url, origin, unreachable=rules.unreachable)
         if rules.parsed is not None and not rules.parsed.can_fetch(url, self._token):
@@ -94,8 +100,8 @@ class Robots:
     async def _fetch(self, origin: str) -> _Rules:
         try:
             answer = await self._get(f"{origin}/robots.txt", max_bytes=MAX_FETCHED_BYTES, total_s=TOTAL_S)
-        except BlockedAddress:
-            raise  # not of the file: the URL itself would be refused for the same reason
+        except BlockedAddress as error:
+            return _Rules(unreachable=error.error_class, blocked=error)
         except UserError as error:
             return _rules_of_error(error)
         if 200 <= answer.status < 300:
