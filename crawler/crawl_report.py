@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from crawler.merge import Arrival, Merge, merge
 from crawler.params import AnySource, CrawlParams
 from crawler.sources import Origin, SourceError
 from crawler.takedown import taken_down
+from infra.allocator import give_back_freed_memory
 from infra.storage import open_storage
 
 _EXAMPLES = 1000  # lines of images set aside, conflicts and moves in the report; the counts are of all
@@ -45,14 +46,18 @@ def finish(params: CrawlParams, journal: Journal, seconds: float) -> CrawlReport
     sources = {source.name: source for source in params.parsed_sources}
     storage = open_storage(params.into)
     blocked = taken_down(storage)
-    arrivals = [a for a in _arrivals(journal, sources) if a.facts.sha256 not in blocked.sha256s]
-    if not arrivals:
-        raise SourceError(_nothing_to_show(params, journal))
     merges: list[Merge] = []
 
     def change(current: Manifest | None) -> pa.Table:
-        merges[:] = [merge(current, arrivals, params.seed, params.split.fractions)]
-        return merges[0].table
+        # Here and not outside: a million of them need not be there any more when the table is written.
+        arrivals = [a for a in _arrivals(journal, sources) if a.facts.sha256 not in blocked.sha256s]
+        if not arrivals:
+            raise SourceError(_nothing_to_show(params, journal))
+        merged = merge(current, arrivals, params.seed, params.split.fractions)
+        merges[:] = [replace(merged, table=None)]
+        arrivals.clear()
+        give_back_freed_memory()
+        return merged.table
 
     manifest = update_manifest(params.into, change)
     content = _content(params, journal, sources, manifest, merges[0], seconds)

@@ -365,7 +365,7 @@ class Journal:
                 url=url,
                 about=json.loads(about) if about else {},
                 facts=_facts(facts),
-                final_url=final_url,
+                final_url=url if final_url == url else final_url,  # one string for both, nearly always
                 fetched_at=None if fetched_at is None else datetime.fromisoformat(fetched_at).astimezone(UTC),
             )
 

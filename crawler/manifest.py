@@ -78,7 +78,7 @@ class VersionTakenError(ManifestError):
     """Another writer has made the version this one wanted to make; read the newest and merge again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a dataset may have a million
 class ManifestRow:
     """One image of a dataset; the fields are the columns of :data:`SCHEMA`."""
 
@@ -270,7 +270,7 @@ def validated(table: pa.Table, where: str) -> pa.Table:
 
 def _refuse_crossing(table: pa.Table, column: str, where: str) -> None:
     known = table.filter(pc.is_valid(table[column]))
-    splits = known.group_by(column).aggregate([("split", "count_distinct")])
+    splits = known.group_by(column, use_threads=False).aggregate([("split", "count_distinct")])
     crossing = splits.filter(pc.greater(splits["split_count_distinct"], 1))
     if crossing.num_rows:
         example = crossing[column][0].as_py()

@@ -15,7 +15,7 @@ from crawler.sources import Origin
 from crawler.split import Fractions, SplitCandidate, assign_splits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """A file that was examined and can be used."""
 
@@ -23,7 +23,7 @@ class Arrival:
     facts: ImageFacts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """One picture under two labels; `names` are the files that were left out."""
 
@@ -32,7 +32,7 @@ class Conflict:
     in_dataset: str | None  # the label it has there already, and keeps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Move:
     """An image that is not in the split it had or was given, because its near-duplicates or identity are elsewhere."""
 

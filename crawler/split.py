@@ -49,7 +49,7 @@ class Fractions:
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SplitCandidate:
     """What the assignment needs to know of an image.
 

@@ -7,6 +7,7 @@ import ctypes
 
 _M_TRIM_THRESHOLD = -1  # malloc.h of glibc
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 
 
 def keep_freed_memory(kept_bytes: int) -> None:
@@ -22,6 +23,7 @@ def keep_freed_memory(kept_bytes: int) -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, min(kept_bytes, 32 * 2**20))
     mallopt(_M_TRIM_THRESHOLD, kept_bytes)
+    mallopt(_M_ARENA_MAX, 1)  # threads would keep heaps of their own
 
 
 def give_back_freed_memory() -> None:
