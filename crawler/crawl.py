@@ -9,29 +9,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
 
+from crawler.crawl_folder import open_crawl
 from crawler.crawl_progress import show_progress
 from crawler.engine import Engine
-from crawler.isolation import end_idle_servers
 from crawler.journal import Journal
-from crawler.ledger import Ledger, settle
+from crawler.ledger import Ledger
 from crawler.listing import list_sources
 from crawler.params import CrawlParams
 from crawler.uploads import Uploads
-from crawler.workplace import is_in, open_workplace
-from infra.allocator import give_back_freed_memory, keep_freed_memory
-from infra.arrow import use_lean_arrow
-from infra.locks import exclusive_lock
-from infra.storage import absolute_url, open_storage
+from crawler.workplace import open_workplace
+from infra.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from crawler.crawl_report import CrawlReport
 
-_KEPT_BYTES = 4 * 2**20
+_KEPT_BYTES = 4 * 2**20  # of freed memory
 GRACE_S = 10.0  # after a signal, for what was fetched to be stored
 
 
@@ -47,58 +43,55 @@ def crawl(
     params: CrawlParams,
     *,
     retry_failed: bool = False,
-    fetch: bool = True,
     decoders: int | None = None,
     on_ray: bool = False,
-    alone: bool = False,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Run the crawl, or go on with it.
+    """Run the crawl, or go on with it, and write the manifest: :func:`fetch`, then `crawler.crawl_report.finish`."""
+    signum = fetch(params, retry_failed=retry_failed, decoders=decoders, on_ray=on_ray, say=say)
+    if signum is not None:
+        return Outcome(None, signum)
+    from crawler.crawl_report import finish  # with Arrow: 40 MB that fetching does not need
 
-    retry_failed: try again what failed in earlier runs. fetch: False asks the web for nothing, and writes the manifest
-    from what is there. decoders: processes, by default one a core. on_ray: spread the hosts over a Ray cluster.
-    alone: this process does nothing else, and nothing after it, with Arrow and pools of processes; saves 60 MB.
-    say: told what a person should know, a line at a time. Raises UserError: params, journal, storage.
+    return Outcome(finish(params), None)
+
+
+def fetch(
+    params: CrawlParams,
+    *,
+    retry_failed: bool = False,
+    decoders: int | None = None,
+    on_ray: bool = False,
+    say: Callable[[str], None] = print,
+) -> int | None:
+    """Fetch everything that is left to fetch. Returns the signal that stopped it, None where it came to its end.
+
+    retry_failed: try again what failed in earlier runs. decoders: processes, by default one a core. on_ray: spread the
+    hosts over a Ray cluster. say: told what a person should know, a line at a time. Raises UserError: params, journal,
+    storage.
     """
-    if alone:
-        keep_freed_memory(_KEPT_BYTES)
-        gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
-    folder = Path(params.work).expanduser() / params.name
-    with exclusive_lock(folder / "lock", f"the crawl '{params.name}'", "wait for it, or take another name"):
-        journal = Journal(folder / "journal.db")
-        try:
-            storage = open_storage(params.into)
-            journal.claim(absolute_url(params.into))
-            settle(journal, is_in(storage))
+    with open_crawl(params) as journal:
+        list_sources(params, journal)
+        if retry_failed:
             names = [source.name for source in params.parsed_sources]
-            if fetch:
-                list_sources(params, journal)
-            if retry_failed:
-                say(f"trying again: {journal.retry_failed(names)} that failed")
-            began = time.monotonic()
-            signum = None
-            if fetch and on_ray:
+            say(f"trying again: {journal.retry_failed(names)} that failed")
+        began = time.monotonic()
+        try:
+            if on_ray:
                 from crawler.distributed import fetch_on_ray
 
-                signum = fetch_on_ray(params, journal, decoders, say)
-            elif fetch:
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    signum = runner.run(_fetch(params, journal, decoders, say))
-            if signum is not None:
-                return Outcome(None, signum)
-            if alone:
-                end_idle_servers()
-                gc.unfreeze()
-                gc.collect()
-                give_back_freed_memory()
-                use_lean_arrow()
-            # Here, since Arrow takes 40 MB that fetching does not need.
-            from crawler.crawl_report import finish
-
-            return Outcome(finish(params, journal, time.monotonic() - began), None)
+                return fetch_on_ray(params, journal, decoders, say)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_fetch(params, journal, decoders, say))
         finally:
-            journal.close()
+            journal.add_seconds(time.monotonic() - began)
+
+
+def tune_process() -> None:
+    """Make a process that does nothing but fetch faster: fewer page faults, fewer searches for garbage."""
+    keep_freed_memory(_KEPT_BYTES)
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 async def _fetch(params: CrawlParams, journal: Journal, decoders: int | None, say: Callable[[str], None]) -> int | None:

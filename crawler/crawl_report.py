@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from crawler.crawl_folder import open_crawl
 from crawler.journal import Journal
 from crawler.manifest import Manifest, update_manifest
 from crawler.merge import Arrival, Merge, merge
@@ -37,12 +38,16 @@ def report_key(name: str) -> str:
     return f"manifest/crawl-{name}.json"
 
 
-def finish(params: CrawlParams, journal: Journal, seconds: float) -> CrawlReport:
+def finish(params: CrawlParams) -> CrawlReport:
     """Merge what the crawl has stored into the dataset, and write the report beside it.
 
-    seconds: how long this run fetched. Raises SourceError where there is not a single image, and the errors of the
-    storage and the manifest.
+    Raises SourceError where there is not a single image, and the errors of the journal, the storage and the manifest.
     """
+    with open_crawl(params) as journal:
+        return _finish(params, journal)
+
+
+def _finish(params: CrawlParams, journal: Journal) -> CrawlReport:
     sources = {source.name: source for source in params.parsed_sources}
     storage = open_storage(params.into)
     blocked = taken_down(storage)
@@ -60,7 +65,7 @@ def finish(params: CrawlParams, journal: Journal, seconds: float) -> CrawlReport
         return merged.table
 
     manifest = update_manifest(params.into, change)
-    content = _content(params, journal, sources, manifest, merges[0], seconds)
+    content = _content(params, journal, sources, manifest, merges[0])
     key = report_key(params.name)
     storage.put(key, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return CrawlReport(manifest, key, content)
@@ -92,14 +97,13 @@ def _content(
     sources: dict[str, AnySource],
     manifest: Manifest,
     merged: Merge,
-    seconds: float,
 ) -> dict[str, Any]:
     counts = journal.counts()
     errors, by_source = _errors(journal)
     return {
         "crawl": params.name,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
+        "seconds": round(journal.seconds(), 1),
         "dataset": {"url": params.into, "version": manifest.version, "hash": manifest.hash, "images": len(manifest)},
         "added": merged.added,
         "already_there": merged.already_there,

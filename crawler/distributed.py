@@ -22,13 +22,14 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from crawler.crawl import GRACE_S, signals
+from crawler.crawl_folder import is_in
 from crawler.crawl_progress import show_progress
 from crawler.engine import Traffic
 from crawler.facts import ImageFacts
 from crawler.journal import Item, Journal
 from crawler.ledger import LOCAL_HOST, Ledger, SourceState
 from crawler.params import CrawlParams
-from crawler.workplace import is_in, open_workplace
+from crawler.workplace import open_workplace
 from infra import ray_cluster  # sets what Ray reads when it is imported
 from infra.errors import UserError
 from infra.storage import open_storage

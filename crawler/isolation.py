@@ -302,17 +302,3 @@ def start_server_early(preload: Sequence[str]) -> None:
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
     forkserver.ensure_running()
-
-
-def end_idle_servers() -> None:
-    """End the fork server and the resource tracker, which multiprocessing keeps for ever; the next pool starts others.
-
-    30 MB that a program which is done with its pools need not hold. There is no public way: on a Python that names
-    these things otherwise, they stay.
-    """
-    from multiprocessing import forkserver, resource_tracker
-
-    for server in (getattr(forkserver, "_forkserver", None), getattr(resource_tracker, "_resource_tracker", None)):
-        stop = getattr(server, "_stop", None)
-        if stop is not None:
-            stop()

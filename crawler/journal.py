@@ -130,16 +130,15 @@ class Journal:
                 f"the crawl in {self.path.parent} fills {belongs}, the params say {into}; give the new one another name"
             )
 
-    def recall(self, key: str) -> str | None:
-        """What :meth:`remember` was told under `key`."""
-        with self._clear_errors():
-            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def remember(self, key: str, value: str) -> None:
-        """Keep a short text."""
+    def add_seconds(self, seconds: float) -> None:
+        """So much longer was fetched."""
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('seconds', '0')")
+            db.execute("UPDATE meta SET value = value + ? WHERE key = 'seconds'", (seconds,))
+
+    def seconds(self) -> float:
+        """How long was fetched, in all runs together."""
+        return float(self._value("SELECT coalesce(max(value), 0) FROM meta WHERE key = 'seconds'"))
 
     def together(self, writes: Sequence[Callable[[], Any]]) -> list[Any]:
         """Call methods of this journal as one transaction; their results, or for all of them the error."""

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crawler.crawl_folder import settle
 from crawler.facts import ImageFacts
 from crawler.journal import Item, Journal, NewItem
 from crawler.params import AnySource, EndpointSource, GallerySource
@@ -378,19 +379,6 @@ class Ledger:
                     future.set_exception(result)
                 else:
                     future.set_result(result)
-
-
-def settle(journal: Journal, is_there: Callable[[ImageFacts], bool], only: Collection[int] | None = None) -> set[int]:
-    """Find out what became of images that were about to be uploaded when their worker stopped.
-
-    only: the items of that worker; None: all of the journal. Returns those that are in the store.
-    """
-    there: set[int] = set()
-    absent: set[int] = set()
-    for item, facts in journal.unsettled(only):
-        (there if is_there(facts) else absent).add(item.id)
-    journal.settle(there, absent, only)
-    return there
 
 
 def host_key(url: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,8 +17,6 @@ from infra.params import ParamsError, StrictModel, apply_sets, read_params_file,
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Label: TypeAlias = Literal["real", "fake"]
 
-T = TypeVar("T")
-
 AUTO = "auto"
 
 _HTTP_URL = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
@@ -28,15 +26,6 @@ def _http_url(url: str) -> str:
     if not _HTTP_URL.match(url):
         raise ValueError(f"'{url[:80]}' is not a web address; write http://… or https://…")
     return url
-
-
-def _said_here(check: Callable[[], object], value: T) -> T:
-    """`value`, when `check` raises nothing; what it raises becomes an error of the key."""
-    try:
-        check()
-    except UserError as error:
-        raise ValueError(str(error)) from None
-    return value
 
 
 class Source(StrictModel):
@@ -198,13 +187,6 @@ class NetworkParams(StrictModel):
     robots: bool = True
     opt_outs: bool = True
 
-    @field_validator("allow")
-    @classmethod
-    def _allow_is_understood(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        from infra.http.guard import Guard
-
-        return _said_here(lambda: Guard(allow), allow)
-
     @property
     def max_bytes(self) -> int:
         """`max_mb` in bytes."""
@@ -231,7 +213,11 @@ class SplitParams(StrictModel):
 
     @model_validator(mode="after")
     def _adds_up(self) -> SplitParams:
-        return _said_here(lambda: self.fractions, self)
+        try:
+            _ = self.fractions
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     @property
     def fractions(self) -> Fractions:
@@ -256,30 +242,43 @@ class CrawlParams(StrictModel):
     checks: CheckParams = CheckParams()
     split: SplitParams = SplitParams()
 
-    @field_validator("contact")
-    @classmethod
-    def _contact_can_be_reached(cls, contact: str) -> str:
-        from crawler.politeness import user_agent
-
-        if not contact.strip():
-            raise ValueError("site owners must be able to reach you: give an e-mail or web address")
-        return _said_here(lambda: user_agent(contact), contact)
-
     @property
     def parsed_sources(self) -> tuple[AnySource, ...]:
         """The sources as models; they were validated when the file was loaded."""
         return tuple(SOURCE_TYPES[content["type"]].model_validate(content) for content in self.sources)
 
 
-def load_crawl_params(path: str | Path, sets: list[str]) -> CrawlParams:
-    """The params file with every `--set` applied. Raises ParamsError."""
+def load_crawl_params(path: str | Path, sets: list[str], *, to_fetch: bool = True) -> CrawlParams:
+    """The params file with every `--set` applied. Raises ParamsError.
+
+    to_fetch: whether the web will be asked, so that contact and network.allow must be usable (what checks them imports
+    the web client).
+    """
     params = validate(CrawlParams, apply_sets(read_params_file(Path(path)), sets), str(path))
+    if to_fetch:
+        _check_manners(params, str(path))
     sources = [_source(content, str(path), f"sources.{n}") for n, content in enumerate(params.sources)]
     names = [source.name.lower() for source in sources]
     for number, name in enumerate(names):
         if name in names[:number]:
             raise ParamsError(f"{path}: sources.{number}.name: '{sources[number].name}' is the name of another source")
     return params
+
+
+def _check_manners(params: CrawlParams, where: str) -> None:
+    from crawler.politeness import user_agent
+    from infra.http.guard import Guard
+
+    if not params.contact.strip():
+        raise ParamsError(f"{where}: contact: site owners must be able to reach you: give an e-mail or web address")
+    for key, check in (
+        ("contact", lambda: user_agent(params.contact)),
+        ("network.allow", lambda: Guard(params.network.allow)),
+    ):
+        try:
+            check()
+        except UserError as error:
+            raise ParamsError(f"{where}: {key}: {error}") from None
 
 
 def _source(content: Mapping[str, Any], where: str, prefix: str) -> AnySource:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from crawler.decoders import DecoderPool
 from crawler.engine import Blocklist, Engine, Ledger
-from crawler.facts import Checks, ImageFacts
+from crawler.facts import Checks
 from crawler.journal import Item
 from crawler.params import CrawlParams
 from crawler.uploads import Uploads
@@ -49,11 +49,6 @@ async def open_workplace(
             uploads = Uploads(writer, ledger.stored, say)
             blocklist = blocklist_of(storage)
             yield Engine(params.parsed_sources, params.network, ledger, web, pool, uploads, blocklist), uploads
-
-
-def is_in(storage: Storage) -> Callable[[ImageFacts], bool]:
-    """Says of an image whether it is in `storage`, whole."""
-    return lambda facts: storage.exists(facts.key) and storage.size(facts.key) == facts.bytes
 
 
 class _Nothing:

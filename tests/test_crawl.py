@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from crawler.crawl_report import finish
 from crawler.journal import Journal, JournalError
 from crawler.manifest import ManifestError, read_manifest
 from crawler.sources import SourceError
@@ -405,7 +406,7 @@ class TestStopping:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=30)
             asked = len(s.requests())
-            report = run.report(fetch=False)
+            report = finish(run.params).content
             assert len(s.requests()) == asked
         assert 5 <= report["sources"]["list"]["stored"] == len(run.rows()) < 60
 

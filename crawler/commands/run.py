@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from crawler.commands.frame import add_command, print_dataset
@@ -46,31 +48,58 @@ def _workers(text: str) -> int | str:
 
 def _run(args: argparse.Namespace) -> int:
     from crawler.params import load_crawl_params
-    from crawler.politeness import user_agent
 
-    params = load_crawl_params(args.params, args.sets)
-    for line in _plan(params, user_agent(params.contact)):
-        print(line, flush=True)
+    params = load_crawl_params(args.params, args.sets, to_fetch=not args.finish)
+    if not args.finish:
+        from crawler.politeness import user_agent
+
+        for line in _plan(params, user_agent(params.contact)):
+            print(line, flush=True)
     if args.dry_run:
         return 0
+    if not args.finish:
+        signum = _fetch(params, args)
+        if signum is not None:
+            print("stopped; everything is kept. Go on with the same command, or end it here with --finish.", flush=True)
+            return EXIT_TERMINATED if signum == signal.SIGTERM else EXIT_INTERRUPTED
+        _go_on_in_a_new_program(args)
+    from crawler.crawl_report import finish
+    from infra.arrow import use_lean_arrow
+
+    use_lean_arrow()
+    _print_report(finish(params))
+    return 0
+
+
+def _fetch(params: CrawlParams, args: argparse.Namespace) -> int | None:
     from crawler.decoders import PRELOAD
     from crawler.isolation import start_server_early
 
-    if not args.finish and args.workers != RAY:
+    if args.workers != RAY:
         start_server_early(PRELOAD)  # before what takes half a second to import here
-    from crawler.crawl import crawl
+    from crawler.crawl import fetch, tune_process
 
-    decoders = args.workers if isinstance(args.workers, int) else None
-    outcome = crawl(
-        params, retry_failed=args.retry_failed, fetch=not args.finish, decoders=decoders,
-        on_ray=args.workers == RAY, alone=True, say=lambda line: print(line, flush=True),
+    tune_process()
+    return fetch(
+        params, retry_failed=args.retry_failed, decoders=args.workers if isinstance(args.workers, int) else None,
+        on_ray=args.workers == RAY, say=lambda line: print(line, flush=True),
     )  # fmt: skip
-    if outcome.signum is not None:
-        print("stopped; everything is kept. Go on with the same command, or end it here with --finish.", flush=True)
-        return EXIT_TERMINATED if outcome.signum == signal.SIGTERM else EXIT_INTERRUPTED
-    assert outcome.report is not None
-    _print_report(outcome.report)
-    return 0
+
+
+def _go_on_in_a_new_program(args: argparse.Namespace) -> None:
+    """Have this process run `--finish` from here on, where it is `python -m crawler`; else it just goes on.
+
+    The web client and Arrow take 50 MB each, and nobody needs both at a time.
+    """
+    program = sys.modules["__main__"].__spec__
+    if program is None or program.name != "crawler.__main__":
+        return
+    sets = [word for assignment in args.sets for word in ("--set", assignment)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(
+        sys.executable, [sys.executable, "-m", "crawler", "run", "--finish", "--params", args.params, *sets]
+    )  # fmt: skip
 
 
 def _plan(params: CrawlParams, agent: str) -> list[str]:
