@@ -229,7 +229,7 @@ class _Worker(asyncio.Protocol):
 
     def send(self, job: _Job) -> None:
         self.jobs.append(job)
-        self._transport.write(HEADER.pack(len(job.item)) + job.item)
+        self._transport.writelines((HEADER.pack(len(job.item)), job.item))
         job.delivered = not self._transport.is_closing()
 
     async def exit_code(self) -> int | None:
