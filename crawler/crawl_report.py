@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from crawler.crawl_folder import open_crawl
 from crawler.journal import Journal
+from crawler.journal_summary import counts, images, per_host, set_aside, troubles
 from crawler.manifest import Manifest, update_manifest
 from crawler.merge import Arrival, Merge, merge
 from crawler.params import AnySource, CrawlParams
@@ -72,7 +73,7 @@ def _finish(params: CrawlParams, journal: Journal) -> CrawlReport:
 
 
 def _arrivals(journal: Journal, sources: dict[str, AnySource]) -> Iterator[Arrival]:
-    for image in journal.images(list(sources)):
+    for image in images(journal, list(sources)):
         source = sources[image.source]
         is_file = image.kind == "file"
         origin = Origin(
@@ -98,7 +99,7 @@ def _content(
     manifest: Manifest,
     merged: Merge,
 ) -> dict[str, Any]:
-    counts = journal.counts()
+    counted = counts(journal)
     errors, by_source = _errors(journal)
     return {
         "crawl": params.name,
@@ -110,11 +111,11 @@ def _content(
         "same_file_twice": merged.same_file_twice,
         "conflicts": len(merged.conflicts),
         "moves": len(merged.moves),
-        "sources": {name: _of_source(source, counts, journal, by_source) for name, source in sources.items()},
+        "sources": {name: _of_source(source, counted, journal, by_source) for name, source in sources.items()},
         "errors": errors,
         "hosts": _hosts(journal),
         "set_aside": [
-            {"source": source, "url": url, "why": why} for source, url, why in journal.set_aside()[:_EXAMPLES]
+            {"source": source, "url": url, "why": why} for source, url, why in set_aside(journal)[:_EXAMPLES]
         ],
         "conflicting": [
             {"sha256": c.sha256, "names": c.names, "in_dataset": c.in_dataset} for c in merged.conflicts[:_EXAMPLES]
@@ -124,9 +125,9 @@ def _content(
 
 
 def _of_source(
-    source: AnySource, counts: dict[str, dict[str, int]], journal: Journal, errors: dict[str, dict[str, int]]
+    source: AnySource, counted: dict[str, dict[str, int]], journal: Journal, errors: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
-    of = counts.get(source.name, {})
+    of = counted.get(source.name, {})
     ended = journal.ended(source.name, source.model_dump_json())
     reason, estimate = ended or (None, None)
     if reason is None and source.target is not None and of.get("stored", 0) >= source.target:
@@ -147,7 +148,7 @@ def _errors(journal: Journal) -> tuple[list[dict[str, Any]], dict[str, dict[str,
     total: Counter[tuple[str, str]] = Counter()
     example: dict[tuple[str, str], str] = {}
     by_source: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for source, _, status, _, error, detail, count in journal.troubles():
+    for source, status, error, detail, count in troubles(journal):
         total[status, error] += count
         example.setdefault((status, error), detail)
         by_source[source][error] += count
@@ -160,7 +161,7 @@ def _errors(journal: Journal) -> tuple[list[dict[str, Any]], dict[str, dict[str,
 
 def _hosts(journal: Journal) -> dict[str, dict[str, int]]:
     hosts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for host, status, count, size in journal.per_host():
+    for host, status, count, size in per_host(journal):
         name = host or "(files)"
         hosts[name][status] = count
         if size:

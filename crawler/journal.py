@@ -8,8 +8,6 @@ An item is a page or an image to ask for (or one draw from an endpoint). Its way
             ─▶ aside | duplicate | refused   set aside for review; the same bytes again; no good
             ─▶ failed                        not got; tried again with --retry-failed
             ─▶ lost                          a draw that was stopped between intended and stored
-
-The journal is one process's own: the standard library's sqlite3 does, and costs a crawl no memory.
 """
 
 from __future__ import annotations
@@ -17,65 +15,22 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any, Literal
 
 from crawler.facts import ImageFacts
-from infra.errors import UserError
-from infra.mounts import network_file_system
+from crawler.journal_file import JournalError, JournalFile
 
 Kind = Literal["page", "image", "draw", "file"]
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE sources (name TEXT PRIMARY KEY, listed TEXT, params TEXT, ended TEXT, estimate TEXT);
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY,
-    source TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    host TEXT NOT NULL,
-    url TEXT NOT NULL,
-    depth INTEGER NOT NULL DEFAULT 0,
-    about TEXT,
-    status TEXT NOT NULL DEFAULT 'pending',
-    error TEXT,
-    detail TEXT,
-    sha256 TEXT,
-    facts TEXT,
-    final_url TEXT,
-    fetched_at TEXT
-);
-CREATE UNIQUE INDEX items_once ON items (source, kind, url) WHERE kind <> 'draw';
-CREATE INDEX items_pending ON items (source, host, id) WHERE status = 'pending';
-CREATE INDEX items_sha256 ON items (sha256) WHERE sha256 IS NOT NULL;
-"""
-_BUSY_S = 30.0
-
-
-class JournalError(UserError):
-    """The journal cannot be used; the line says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to ask for. about: what the source says of this image alone (licence, author, identity, md5)."""
+    """One thing to ask for. about: what the source says of this image alone (licence, author, identity, md5).
 
-    id: int
-    source: str
-    kind: Kind
-    host: str
-    url: str
-    depth: int = 0
-    about: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """An item before it has a number."""
+    id: its number in the journal, 0 before it is there.
+    """
 
     source: str
     kind: Kind
@@ -83,41 +38,11 @@ class NewItem:
     url: str
     depth: int = 0
     about: dict[str, str] | None = None
+    id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """An image that is in the store."""
-
-    source: str
-    kind: Kind
-    url: str
-    about: dict[str, str]
-    facts: ImageFacts
-    final_url: str | None
-    fetched_at: datetime | None
-
-
-class Journal:
-    """The file; every method is one transaction. To be used by one thread at a time."""
-
-    def __init__(self, path: Path) -> None:
-        """Open or make the journal. Raises JournalError."""
-        self.path = path
-        with self._clear_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            network = network_file_system(path)
-            if network:
-                raise JournalError(f"{path} lies on a network file system ({network}); set work: to a local folder")
-            # Transactions are begun by hand: the module's own way begins none before a SELECT.
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._set_up()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+class Journal(JournalFile):
+    """The items and sources of a crawl; every method is one transaction. To be used by one thread at a time."""
 
     def claim(self, into: str) -> None:
         """Make this the journal of the dataset at `into`. Raises JournalError where it is that of another."""
@@ -174,7 +99,7 @@ class Journal:
                 (params, reason, None if estimate is None else json.dumps(estimate), source),
             )
 
-    def add(self, items: Iterable[NewItem]) -> int:
+    def add(self, items: Iterable[Item]) -> int:
         """Add what is not there already; how many that were."""
         before = self._db.total_changes
         with self._transaction() as db:
@@ -184,7 +109,7 @@ class Journal:
             )
         return self._db.total_changes - before
 
-    def add_found(self, images: Iterable[NewItem], pages: Iterable[NewItem], source: str, max_pages: int) -> int:
+    def add_found(self, images: Iterable[Item], pages: Iterable[Item], source: str, max_pages: int) -> int:
         """Add what a page leads to, no more pages than `max_pages` of the source in all; how many there are now."""
         with self._transaction():
             self.add(images)
@@ -204,27 +129,25 @@ class Journal:
                 "INSERT INTO items (id, source, kind, host, url, status) VALUES (?, ?, 'draw', ?, ?, 'drawing')",
                 ((first + n, source, host, url) for n in range(count)),
             )
-        return [Item(first + n, source, "draw", host, url) for n in range(count)]
+        return [Item(source, "draw", host, url, id=first + n) for n in range(count)]
 
     def queues(self, sources: Sequence[str]) -> list[tuple[str, str, int]]:
         """(source, host, how many pending items) of the sources named."""
         marks = ",".join("?" * len(sources))
-        with self._clear_errors():
-            rows = self._db.execute(
-                f"SELECT source, host, count(*) FROM items WHERE status = 'pending' AND source IN ({marks})"
-                " GROUP BY source, host",
-                tuple(sources),
-            ).fetchall()
+        rows = self.rows(
+            f"SELECT source, host, count(*) FROM items WHERE status = 'pending' AND source IN ({marks})"
+            " GROUP BY source, host",
+            *sources,
+        )
         return [(str(source), str(host), int(count)) for source, host, count in rows]
 
     def pending(self, source: str, host: str, after: int, limit: int) -> list[Item]:
         """The next pending items of a source on a host with a number above `after`."""
-        with self._clear_errors():
-            rows = self._db.execute(
-                "SELECT id, source, kind, host, url, depth, about FROM items"
-                " WHERE status = 'pending' AND source = ? AND host = ? AND id > ? ORDER BY id LIMIT ?",
-                (source, host, after, limit),
-            ).fetchall()
+        rows = self.rows(
+            "SELECT id, source, kind, host, url, depth, about FROM items"
+            " WHERE status = 'pending' AND source = ? AND host = ? AND id > ? ORDER BY id LIMIT ?",
+            source, host, after, limit,
+        )  # fmt: skip
         return [_item(row) for row in rows]
 
     def intend(
@@ -269,10 +192,8 @@ class Journal:
 
     def unsettled(self, only: Collection[int] | None = None) -> list[tuple[Item, ImageFacts]]:
         """Images that were intended when their worker stopped: uploaded or not, the store knows. only: of these."""
-        rows = self._db.execute(
-            "SELECT id, source, kind, host, url, depth, about, facts FROM items WHERE status = 'intended'"
-        ).fetchall()
-        return [(_item(row), _facts(row[7])) for row in rows if only is None or row[0] in only]
+        rows = self.rows("SELECT id, source, kind, host, url, depth, about, facts FROM items WHERE status = 'intended'")
+        return [(_item(row), facts_of(row[7])) for row in rows if only is None or row[0] in only]
 
     def settle(self, there: Iterable[int], absent: Iterable[int], draws: Collection[int] | None = None) -> None:
         """What became of the unsettled: those in the store are stored, the others are asked for again or lost.
@@ -305,127 +226,29 @@ class Journal:
 
     def draws(self, source: str) -> Iterator[tuple[str, str]]:
         """(sha256, perceptual hash) of every image drawn from an endpoint, in order."""
-        rows = self._db.execute(
+        rows = self.each(
             "SELECT sha256, json_extract(facts, '$.phash') FROM items"
             " WHERE source = ? AND kind = 'draw' AND facts IS NOT NULL AND status <> 'lost' ORDER BY id",
-            (source,),
+            source,
         )
         yield from ((str(sha256), str(phash)) for sha256, phash in rows)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """source ▶ status ▶ how many items, pages left out."""
-        counted: dict[str, dict[str, int]] = {}
-        rows = self._db.execute(
-            "SELECT source, status, count(*) FROM items WHERE kind <> 'page' GROUP BY source, status"
-        )
-        for source, status, count in rows:
-            counted.setdefault(str(source), {})[str(status)] = int(count)
-        return counted
 
     def pages(self, source: str) -> int:
         """How many pages of a gallery are known."""
         return int(self._value("SELECT count(*) FROM items WHERE source = ? AND kind = 'page'", source))
 
-    def troubles(self) -> list[tuple[str, str, str, str, str, str, int]]:
-        """(source, host, status, kind, error class, an example, how many) of all that is neither stored nor pending."""
-        with self._clear_errors():
-            rows = self._db.execute(
-                "SELECT source, host, status, kind, coalesce(error, status), max(coalesce(detail, url)), count(*)"
-                " FROM items WHERE status NOT IN ('stored', 'pending', 'done', 'drawing', 'intended')"
-                " GROUP BY source, host, status, kind, coalesce(error, status) ORDER BY count(*) DESC"
-            ).fetchall()
-        return [(str(a), str(b), str(c), str(d), str(e), str(f), int(n)) for a, b, c, d, e, f, n in rows]
-
-    def per_host(self) -> list[tuple[str, str, int, int]]:
-        """(host, status, how many items, bytes stored)."""
-        rows = self._db.execute(
-            "SELECT host, status, count(*), coalesce(sum(CASE WHEN status = 'stored'"
-            " THEN json_extract(facts, '$.bytes') END), 0) FROM items GROUP BY host, status"
-        ).fetchall()
-        return [(str(host), str(status), int(count), int(size)) for host, status, count, size in rows]
-
-    def set_aside(self) -> list[tuple[str, str, str]]:
-        """(source, URL, why and where) of the images that are kept out of the dataset for a person to look at."""
-        rows = self._db.execute("SELECT source, url, detail FROM items WHERE status = 'aside' ORDER BY id")
-        return [(str(a), str(b), str(c)) for a, b, c in rows.fetchall()]
-
-    def images(self, sources: Sequence[str]) -> Iterator[StoredImage]:
-        """Every stored image of the sources named."""
-        marks = ",".join("?" * len(sources))
-        rows = self._db.execute(
-            "SELECT source, kind, url, about, facts, final_url, fetched_at FROM items"
-            f" WHERE status = 'stored' AND source IN ({marks}) ORDER BY id",
-            tuple(sources),
-        )
-        for source, kind, url, about, facts, final_url, fetched_at in rows:
-            yield StoredImage(
-                source=source,
-                kind=kind,
-                url=url,
-                about=json.loads(about) if about else {},
-                facts=_facts(facts),
-                final_url=url if final_url == url else final_url,  # one string for both, nearly always
-                fetched_at=None if fetched_at is None else datetime.fromisoformat(fetched_at).astimezone(UTC),
-            )
-
-    def _set_up(self) -> None:
-        version = int(self._value("PRAGMA user_version"))
-        if version == 0:
-            with self._transaction() as db:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
-            raise JournalError(
-                f"{self.path} was written by another version of this program; finish with that one, or rename"
-            )
-
     def _source_row(self, db: sqlite3.Connection, source: str) -> None:
         db.execute("INSERT OR IGNORE INTO sources (name) VALUES (?)", (source,))
 
     def _of_source(self, source: str, column: str) -> str | None:
-        with self._clear_errors():
-            row = self._db.execute(f"SELECT {column} FROM sources WHERE name = ?", (source,)).fetchone()
-        return None if row is None or row[0] is None else str(row[0])
-
-    def _value(self, statement: str, *parameters: Any) -> Any:
-        with self._clear_errors():
-            return self._db.execute(statement, parameters).fetchone()[0]
-
-    def _is_open(self) -> bool:
-        """Whether a transaction is open."""
-        return self._db.in_transaction
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if self._is_open():  # of `together`
-            yield self._db
-            return
-        with self._clear_errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                if self._is_open():  # a full disk has ended it already
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise JournalError(f"the crawl's journal {self.path} cannot be used: {error}") from None
-        except OSError as error:
-            raise JournalError(
-                f"{self.path.parent} cannot be written: {(error.strerror or str(error)).lower()}"
-            ) from None
+        for (found,) in self.rows(f"SELECT {column} FROM sources WHERE name = ?", source):
+            return None if found is None else str(found)
+        return None
 
 
 def _item(row: Sequence[Any]) -> Item:
     number, source, kind, host, url, depth, about = row[:7]
-    return Item(number, source, kind, host, url, depth, json.loads(about) if about else None)
+    return Item(source, kind, host, url, depth, json.loads(about) if about else None, number)
 
 
 def _json(about: dict[str, str] | None) -> str | None:
@@ -436,7 +259,7 @@ def _facts_json(facts: ImageFacts) -> str:
     return json.dumps(asdict(facts), ensure_ascii=False)
 
 
-def _facts(text: str) -> ImageFacts:
+def facts_of(text: str) -> ImageFacts:
     content = json.loads(text)
     for name in ("ai_markers", "face_box"):
         if content.get(name) is not None:

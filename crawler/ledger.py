@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crawler.crawl_folder import settle
 from crawler.facts import ImageFacts
-from crawler.journal import Item, Journal, NewItem
+from crawler.journal import Item, Journal
+from crawler.journal_summary import counts
 from crawler.params import AnySource, EndpointSource, GallerySource
 from crawler.politeness import host_of
 from infra.http import UnsafeUrl
@@ -103,9 +104,9 @@ class Ledger:
     async def open(self) -> None:
         """Take up what the journal knows of the sources."""
         names = list(self.states)
-        counts = await self._read(self._journal.counts)
+        counted = await self._read(counts, self._journal)
         for name, state in self.states.items():
-            of = counts.get(name, {})
+            of = counted.get(name, {})
             state.good, state.failed = of.get("stored", 0), of.get("failed", 0)
             state.refused = of.get("refused", 0) + of.get("aside", 0)
             await self._take_up_end(state)
@@ -222,8 +223,8 @@ class Ledger:
         state = self.states[page.source]
         assert isinstance(state.source, GallerySource)
         limit = state.source.max_pages
-        new_images = [NewItem(page.source, "image", host_key(url), url, page.depth) for url in images]
-        new_pages = [NewItem(page.source, "page", host_key(url), url, depth) for url, depth in pages]
+        new_images = [Item(page.source, "image", host_key(url), url, page.depth) for url in images]
+        new_pages = [Item(page.source, "page", host_key(url), url, depth) for url, depth in pages]
         await self._write(lambda: self._journal.add_found(new_images, new_pages, page.source, limit))
         for host in {item.host for item in (*new_images, *new_pages)}:
             self._queue(state, host)

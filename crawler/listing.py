@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from crawler.journal import Journal, NewItem
+from crawler.journal import Item, Journal
 from crawler.ledger import LOCAL_HOST, host_key
 from crawler.params import CrawlParams, FolderSource, GallerySource, UrlListSource
 from crawler.politeness import user_agent
@@ -38,7 +38,7 @@ def list_sources(params: CrawlParams, journal: Journal) -> None:
     """
     for source in params.parsed_sources:
         if isinstance(source, GallerySource):
-            journal.add(NewItem(source.name, "page", host_key(url), url) for url in source.start)
+            journal.add(Item(source.name, "page", host_key(url), url) for url in source.start)
         elif isinstance(source, FolderSource):
             _add(journal, _files(source))
         elif isinstance(source, UrlListSource):
@@ -51,19 +51,19 @@ def list_sources(params: CrawlParams, journal: Journal) -> None:
                 journal.write_listed(source.name, mark)
 
 
-def _add(journal: Journal, items: Iterator[NewItem]) -> None:
+def _add(journal: Journal, items: Iterator[Item]) -> None:
     while batch := list(islice(items, _BATCH)):
         journal.add(batch)
 
 
-def _listed(file: BinaryIO, source: UrlListSource) -> Iterator[NewItem]:
+def _listed(file: BinaryIO, source: UrlListSource) -> Iterator[Item]:
     for image in read_url_list(file, source):
         about = {"licence": image.licence, "author": image.author, "identity": image.identity, "md5": image.md5}
         said = {name: value for name, value in about.items() if value is not None}
-        yield NewItem(source.name, "image", host_key(image.url), image.url, about=said or None)
+        yield Item(source.name, "image", host_key(image.url), image.url, about=said or None)
 
 
-def _files(source: FolderSource) -> Iterator[NewItem]:
+def _files(source: FolderSource) -> Iterator[Item]:
     top = Path(source.path).expanduser().absolute()
     if not top.is_dir():
         raise SourceError(f"source '{source.name}': {top} {'is not a folder' if top.exists() else 'does not exist'}")
@@ -71,7 +71,7 @@ def _files(source: FolderSource) -> Iterator[NewItem]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and name.lower() not in _NOT_IMAGES:
-                yield NewItem(source.name, "file", LOCAL_HOST, str(Path(parent, name)))
+                yield Item(source.name, "file", LOCAL_HOST, str(Path(parent, name)))
 
 
 def _changed_at(place: str) -> str:

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from crawler.crawl_report import finish
-from crawler.journal import Journal, JournalError
+from crawler.journal import Journal
+from crawler.journal_file import JournalError
+from crawler.journal_summary import images
 from crawler.manifest import ManifestError, read_manifest
 from crawler.sources import SourceError
 from crawler.takedown import plan_takedown, take_down
@@ -430,7 +432,7 @@ class TestStopping:
             process.kill()
             process.communicate(timeout=30)
             journal = Journal(tmp_path / "work" / "crawl" / "journal.db")
-            stored = [image.url for image in journal.images(["list", "g"])]
+            stored = [image.url for image in images(journal, ["list", "g"])]
             journal.close()
             before = len(s.requests())
             report = run.report()
