@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from crawler.engine import Traffic
-from crawler.ledger import SourceState
+from crawler.source_state import SourceState
 
 if TYPE_CHECKING:
     from rich.table import Table

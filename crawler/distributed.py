@@ -27,8 +27,9 @@ from crawler.crawl_progress import show_progress
 from crawler.engine import Traffic
 from crawler.facts import ImageFacts
 from crawler.journal import Item, Journal
-from crawler.ledger import LOCAL_HOST, Ledger, SourceState
+from crawler.ledger import LOCAL_HOST, Ledger
 from crawler.params import CrawlParams
+from crawler.source_state import SourceState
 from crawler.workplace import open_workplace
 from infra import ray_cluster  # sets what Ray reads when it is imported
 from infra.errors import UserError
@@ -270,14 +271,19 @@ class _Driver:
     async def _ended(self, run: asyncio.Future[None]) -> None:
         name = self._runs.pop(run)
         self._workers.pop(name)
+        if run.cancelled():  # it was given its time
+            return
         error = run.exception()
         if error is None:
+            await self._desk.lost.remote(name)  # it holds no host any more, and wants no share of them
             return
         if isinstance(error, RayTaskError) and not isinstance(error, RayActorError):
             cause = error.cause if isinstance(error.cause, Exception) else error
             await self._stop_all()
             raise cause from None
         await self._desk.lost.remote(name)
+        if self._signum is not None:
+            return
         self._say("a machine was lost; what it was at is handed out again")
         if not self._runs:
             await self._start_workers()

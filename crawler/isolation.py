@@ -221,6 +221,12 @@ class _Worker(asyncio.Protocol):
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 error = await self._ready
+        except TimeoutError:
+            self.process.kill()
+            raise IsolationError(
+                f"a process did not come up within {_START_TIMEOUT_S:g} s; is the machine that busy? "
+                "(A script that starts one must be importable: put its work under if __name__ == '__main__')"
+            ) from None
         except BaseException:
             self.process.kill()
             raise

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from crawler.crawl_folder import settle
 from crawler.facts import ImageFacts
@@ -20,41 +20,14 @@ from crawler.journal import Item, Journal
 from crawler.journal_summary import counts
 from crawler.params import AnySource, EndpointSource, GallerySource
 from crawler.politeness import host_of
+from crawler.source_state import SourceState
 from infra.http import UnsafeUrl
-
-if TYPE_CHECKING:
-    from crawler.repeats import RepeatWatch
 
 T = TypeVar("T")
 
 LOCAL_HOST = ""  # of files on disk
 # Draws in a row that come to nothing, each after its retries: an endpoint that is gone, or gives no images.
 MAX_FRUITLESS_DRAWS = 20
-
-
-@dataclass
-class SourceState:
-    """How far a source has come. good: different images that are in the store or on their way there. leased: items that
-    are being asked for."""
-
-    source: AnySource
-    good: int = 0
-    leased: int = 0
-    failed: int = 0
-    refused: int = 0
-    ended: str | None = None
-    watch: RepeatWatch | None = None
-    fruitless: int = 0
-
-    @property
-    def wanted(self) -> int | None:
-        """How many more good images may be asked for now, None for any number."""
-        return None if self.source.target is None else max(0, self.source.target - self.good - self.leased)
-
-    @property
-    def reached(self) -> bool:
-        """Whether the target is there."""
-        return self.source.target is not None and self.good >= self.source.target
 
 
 @dataclass

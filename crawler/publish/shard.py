@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, cast
 
-from crawler.manifest import ManifestError, ManifestRow
+from crawler.manifest import SCHEMA, ManifestError, ManifestRow
 
 _BLOCK = 512  # of a tar archive
 _RECORD = 20 * _BLOCK  # an archive's length is a multiple of it
@@ -34,9 +34,9 @@ class Written:
 
 def row_json(row: ManifestRow) -> bytes:
     """What lies beside an image in its shard; :func:`row_of_json` is the way back."""
-    return (
-        json.dumps(vars(row), default=datetime.isoformat, ensure_ascii=False, separators=(",", ":")) + "\n"
-    ).encode()
+    cells = {name: getattr(row, name) for name in SCHEMA.names}
+    text = json.dumps(cells, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":"))
+    return f"{text}\n".encode()
 
 
 def row_of_json(data: bytes) -> ManifestRow:
