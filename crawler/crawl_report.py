@@ -19,7 +19,6 @@ from crawler.merge import Arrival, Merge, merge
 from crawler.params import AnySource, CrawlParams
 from crawler.sources import Origin, SourceError
 from crawler.takedown import taken_down
-from infra.allocator import give_back_freed_memory
 from infra.storage import open_storage
 
 _EXAMPLES = 1000  # lines of images set aside, conflicts and moves in the report; the counts are of all
@@ -61,8 +60,6 @@ def _finish(params: CrawlParams, journal: Journal) -> CrawlReport:
             raise SourceError(_nothing_to_show(params, journal))
         merged = merge(current, arrivals, params.seed, params.split.fractions)
         merges[:] = [replace(merged, table=None)]
-        arrivals.clear()
-        give_back_freed_memory()
         return merged.table
 
     manifest = update_manifest(params.into, change)

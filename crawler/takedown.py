@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crawler.fingerprint import FLAT, MAX_DISTANCE
+from crawler.labels import TAKEDOWNS_KEY
 from crawler.manifest import Manifest, read_manifest, update_manifest
 from infra.errors import UserError
 from infra.storage import ObjectNotFound, Storage, open_storage
 
-TAKEDOWNS_KEY = "manifest/takedowns.json"
 SHORTEST_PREFIX = 12  # digits; two of 100,000 images share that many with a chance of 2e-5
 
 _NAME = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")

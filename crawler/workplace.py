@@ -11,10 +11,11 @@ from crawler.decoders import DecoderPool
 from crawler.engine import Blocklist, Engine, Ledger
 from crawler.facts import Checks
 from crawler.journal import Item
+from crawler.labels import TAKEDOWNS_KEY
 from crawler.params import CrawlParams
 from crawler.uploads import Uploads
 from crawler.web import PoliteWeb
-from infra.storage import ObjectNotFound, Storage, open_storage
+from infra.storage import Storage, open_storage
 from infra.storage.bulk import open_bulk_writer
 
 _PUT_TIMEOUT_S = 20.0  # of one request to an S3 server; a thread that waits for it holds up the end of the process
@@ -61,9 +62,7 @@ class _Nothing:
 
 def blocklist_of(storage: Storage) -> Blocklist:
     """The images that may not come (back) into the dataset in `storage`."""
-    try:
-        storage.size("manifest/takedowns.json")
-    except ObjectNotFound:
+    if not storage.exists(TAKEDOWNS_KEY):
         return _Nothing()
     from crawler.takedown import taken_down  # with Arrow, which most crawls need not have in memory
 

@@ -23,8 +23,6 @@ def use_lean_arrow() -> None:
     finally:
         sys.meta_path.remove(finder)
     pa.set_memory_pool(pa.system_memory_pool())
-    pa.set_cpu_count(1)  # each thread has a heap of its own
-    pa.set_io_thread_count(1)
 
 
 class _NoPandas:

@@ -105,11 +105,9 @@ def _go_on_in_a_new_program(args: argparse.Namespace) -> None:
 def _plan(params: CrawlParams, agent: str) -> list[str]:
     lines = [f"crawl '{params.name}' into {params.into}, as {agent}"]
     for source in params.parsed_sources:
-        what = source.generator or source.label
+        generator = f" ({source.generator})" if source.generator else ""
         target = "all there are" if source.target is None else f"{source.target:,} images"
-        lines.append(
-            f"  {source.name}: {source.type}, {source.label}{f' ({what})' if source.generator else ''}, {target}"
-        )
+        lines.append(f"  {source.name}: {source.type}, {source.label}{generator}, {target}")
     return lines
 
 
