@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-HEADER = struct.Struct("!Q")  # the length of the pickle that follows
+HEADER = struct.Struct("!Q?")  # the length of what follows; whether it is bytes as they are, and not a pickle
 
 
 def serve(channel: socket.socket, task: bytes) -> None:
@@ -34,16 +34,16 @@ def serve(channel: socket.socket, task: bytes) -> None:
             return
         _limit_memory(memory_bytes)
         _send(channel, None)
-        while (item := _receive(channel)) is not None:
+        while received := _receive(channel):
             signal.setitimer(signal.ITIMER_REAL, timeout_s or 0)
-            reply = _answer(function, item)
+            reply = _answer(function, *received)
             signal.setitimer(signal.ITIMER_REAL, 0)
             _send(channel, reply)
 
 
-def _answer(function: Any, item: bytearray) -> tuple[bool, Any]:
+def _answer(function: Any, item: bytearray, is_raw: bool) -> tuple[bool, Any]:
     try:
-        return True, function(pickle.loads(item))
+        return True, function(bytes(item) if is_raw else pickle.loads(item))
     except Exception as error:
         return False, error
 
@@ -61,12 +61,16 @@ def _limit_memory(memory_bytes: int | None) -> None:
 
 def _send(channel: socket.socket, message: Any) -> None:
     body = pickle.dumps(message)
-    channel.sendall(HEADER.pack(len(body)) + body)
+    channel.sendall(HEADER.pack(len(body), False) + body)
 
 
-def _receive(channel: socket.socket) -> bytearray | None:
+def _receive(channel: socket.socket) -> tuple[bytearray, bool] | None:
     header = _exactly(channel, HEADER.size)
-    return None if header is None else _exactly(channel, HEADER.unpack(header)[0])
+    if header is None:
+        return None
+    size, is_raw = HEADER.unpack(header)
+    body = _exactly(channel, size)
+    return None if body is None else (body, is_raw)
 
 
 def _exactly(channel: socket.socket, size: int) -> bytearray | None:

@@ -105,7 +105,8 @@ class IsolatedPool(Generic[Item, Result]):
         """The result of `function(item)`, whose exceptions are raised here; Crashed where the process died of it."""
         if self._closed is not None:
             raise self._closed
-        job = _Job(pickle.dumps(item, protocol=5), asyncio.get_running_loop().create_future())
+        message = item if isinstance(item, bytes) else pickle.dumps(item, protocol=5)
+        job = _Job(message, isinstance(item, bytes), asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._hand_out()
         reply = await job.reply
@@ -188,6 +189,7 @@ class IsolatedPool(Generic[Item, Result]):
 @dataclass(eq=False, slots=True)
 class _Job:
     item: bytes
+    is_raw: bool  # the item itself, and not a pickle of it
     reply: asyncio.Future[Any]  # the pickled reply, or the class that says how the process died
     delivered: bool = False  # False: the process was dead before it could be told
 
@@ -235,7 +237,7 @@ class _Worker(asyncio.Protocol):
 
     def send(self, job: _Job) -> None:
         self.jobs.append(job)
-        self._transport.writelines((HEADER.pack(len(job.item)), job.item))
+        self._transport.writelines((HEADER.pack(len(job.item), job.is_raw), job.item))
         job.delivered = not self._transport.is_closing()
 
     async def exit_code(self) -> int | None:

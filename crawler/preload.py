@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -12,3 +13,5 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no threads may run where p
 import crawler.decoder_tasks  # noqa: E402
 import crawler.examine  # noqa: E402
 import crawler.isolated  # noqa: E402, F401
+
+gc.freeze()  # a collection in a fork would write to, and so copy, every page that they share

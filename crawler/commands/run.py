@@ -63,10 +63,11 @@ def _run(args: argparse.Namespace) -> int:
             print("stopped; everything is kept. Go on with the same command, or end it here with --finish.", flush=True)
             return EXIT_TERMINATED if signum == signal.SIGTERM else EXIT_INTERRUPTED
         _go_on_in_a_new_program(args)
-    from crawler.crawl_report import finish
     from infra.arrow import use_lean_arrow
 
     use_lean_arrow()
+    from crawler.crawl_report import finish
+
     _print_report(finish(params))
     return 0
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from selectolax.lexbor import LexborHTMLParser
-
 from crawler.params import GallerySource, Pick
 from infra.errors import UserError
 
 if TYPE_CHECKING:
-    from selectolax.lexbor import LexborNode
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,500}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.+-]{1,40})", re.IGNORECASE)
 _HEADER_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.+-]{1,40})", re.IGNORECASE)
@@ -82,6 +80,8 @@ def pick_image(body: bytes, content_type: str, url: str, pick: Pick) -> str:
 
 def parse_html(body: bytes, content_type: str) -> LexborHTMLParser:
     """The tree of a page in whatever encoding it declares, or seems to have."""
+    from selectolax.lexbor import LexborHTMLParser  # a crawl of a list of images reads no page
+
     return LexborHTMLParser(decode_html(body, content_type))
 
 
