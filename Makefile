@@ -7,21 +7,24 @@ BIN := $(VENV)/bin
 .PHONY: help demo test lint bench
 
 help:
-	@echo "make demo    set up and run the whole line on demo faces: import, sweep, champion, verdicts with heatmaps"
+	@echo "make demo    set up and run the whole line on demo faces: import, sweep, champion, verdicts with heatmaps, quiz"
 	@echo "make test    set up and run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed and quality side by side with the alternatives"
 
 demo: $(VENV)/run.stamp
-	@echo "1/4  demo faces: 400 portraits and 400 generated ones, in a small dataset"
+	@echo "1/5  demo faces: 400 portraits and 400 generated ones, in a small dataset"
 	@$(BIN)/python -m crawler demo --into file://./data/demo --samples demo-out
-	@echo "2/4  a sweep of 8 networks; the best becomes the champion"
+	@echo "2/5  a sweep of 8 networks; the best becomes the champion"
 	@$(BIN)/python tune/run.py --params params/demo.yaml
-	@echo "3/4  the champion looks at two faces it has never seen"
+	@echo "3/5  the champion looks at two faces it has never seen"
 	@$(BIN)/python -m bot check demo-out/real.jpg demo-out/fake.jpg --out demo-out
-	@echo "4/4  done. Look at the panels in demo-out/ and at each trial's folder in runs/demo/. What to type next:"
+	@echo "4/5  a deck of faces for the quiz"
+	@$(BIN)/python -m bot deck --faces 60 --per-person 5
+	@echo "5/5  done. Look at the panels in demo-out/ and at each trial's folder in runs/demo/. What to type next:"
 	@echo "       $(BIN)/python -m tune.store top --sweep demo                 the leaderboard"
 	@echo "       $(BIN)/python -m bot check PHOTO.jpg                          a picture of your own"
+	@echo "       $(BIN)/python -m bot discord                                  the bot: verdicts and /quiz (docs/discord.md)"
 	@echo "       $(BIN)/python tune/run.py --params params/sweep.yaml          the real search"
 
 test: $(VENV)/dev.stamp

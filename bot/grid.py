@@ -15,6 +15,7 @@ from bot.overlay import enlarged, greyed, heated
 from bot.palette import ACCENT, BACKGROUND, CARD, MARGIN, MUTED, NOTE, TEXT
 from bot.verdict import LayerHeatmap, Verdict
 from bot.wording import share_percent, silence
+from bot.words import Words
 
 _SHAPES = ((2, 2, 488), (3, 3, 320), (8, 4, 236), (15, 5, 236), (10_000, 6, 236))  # layers up to, columns, tile
 _GAP = 16
@@ -52,19 +53,19 @@ class Grid:
         """Pixels of all rows."""
         return -(-len(self.names) // self.columns) * self._row_height
 
-    def draw(self, panel: Image.Image, top: int, verdict: Verdict, layers: Sequence[LayerHeatmap]) -> None:
+    def draw(self, panel: Image.Image, top: int, verdict: Verdict, layers: Sequence[LayerHeatmap], t: Words) -> None:
         """Draw the cells from `top` down; `layers` as they were given to `of`."""
         base = enlarged(verdict.picture.seen, self.tile)
         for index, layer in enumerate(layers):
             row, column = divmod(index, self.columns)
             x, y = MARGIN + column * (self.tile + _GAP), top + row * self._row_height
-            silent = silence(layer, verdict.explains)
-            self._draw_title(panel, (x, y), self.names[index], layer, muted=silent is not None)
+            silent = silence(layer, verdict.explains, t)
+            self._draw_title(panel, (x, y), self.names[index], layer, t, muted=silent is not None)
             y += self._head_height
             if silent is None:
                 panel.paste(Image.fromarray(heated(base, layer.map)), (x, y))
             else:
-                _draw_silence(panel, (x, y), base, silent)
+                draw_silence(panel, (x, y), base, silent)
 
     @property
     def _head_height(self) -> int:
@@ -74,12 +75,15 @@ class Grid:
     def _row_height(self) -> int:
         return self._head_height + self.tile + _GAP
 
-    def _draw_title(self, panel: Image.Image, at: tuple[int, int], name: str, layer: LayerHeatmap, muted: bool) -> None:
+    def _draw_title(
+        self, panel: Image.Image, at: tuple[int, int], name: str, layer: LayerHeatmap, t: Words, muted: bool
+    ) -> None:
         """Name, size and share, and a bar whose full length is all evidence of all layers."""
         (x, y), draw, (height, width) = at, ImageDraw.Draw(panel), layer.size
         write(draw, at, name, _TITLE, MUTED if muted else TEXT, room=self.tile, bold=True, lines=self.title_lines)
         y += self.title_lines * round(_TITLE * LINE_HEIGHT)
-        note = f"{width}×{height} · {share_percent(layer.share)} of evidence"
+        share = t("{share} of evidence", share=share_percent(layer.share, t))
+        note = f"{width}×{height} · {share}"
         y = write(draw, (x, y), note, NOTE, MUTED, room=self.tile)
         draw.rectangle((x, y, x + self.tile - 1, y + _SHARE_BAR - 1), fill=CARD)
         if layer.share > 0:
@@ -97,7 +101,7 @@ def short_names(layers: Sequence[LayerHeatmap]) -> list[str]:
     return [".".join(part[shared:]) for part in parts]
 
 
-def _draw_silence(panel: Image.Image, at: tuple[int, int], base: NDArray[np.uint8], words: str) -> None:
+def draw_silence(panel: Image.Image, at: tuple[int, int], base: NDArray[np.uint8], words: str) -> None:
     """The picture without heat, and why."""
     (x, y), tile, draw = at, base.shape[0], ImageDraw.Draw(panel)
     panel.paste(Image.fromarray(greyed(base)), at)

@@ -6,76 +6,126 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bot.verdict import LayerHeatmap, Verdict
+from bot.verdict import Label, LayerHeatmap, Verdict
+from bot.words import ENGLISH, Words, later
 
-NO_PROOF = "A heatmap shows where the network looked. It is not proof."
-_ROWS = ("upper", "middle", "lower")
-_COLUMNS = ("left", "centre", "right")
+NO_PROOF = later("A heatmap shows where the network looked. It is not proof.")
+_LABELS: dict[Label, str] = {"real": later("real"), "fake": later("fake"), "unsure": later("unsure")}
+_REGIONS = (
+    (
+        later("strongest in the upper left"),
+        later("strongest in the upper centre"),
+        later("strongest in the upper right"),
+    ),
+    (later("strongest at the left"), later("strongest in the centre"), later("strongest at the right")),
+    (
+        later("strongest in the lower left"),
+        later("strongest in the lower centre"),
+        later("strongest in the lower right"),
+    ),
+)
+_VARIANTS = (later("JPEG q90"), later("JPEG q75"), later("JPEG q50"), later("half size"))  # of bot.variants
 
 
-def percent(p: float) -> str:
+def label_word(label: Label, t: Words = ENGLISH) -> str:
+    """ "fake", "real" or "unsure" in the reader's language."""
+    return t(_LABELS[label])
+
+
+def percent(p: float, t: Words = ENGLISH) -> str:
     """A probability in whole percent, without claiming a certainty that no network has."""
     if p >= 0.995:
-        return "over 99%"
+        return t("over {percent}%", percent=99)
     if p <= 0.005:
-        return "under 1%"
-    return f"{100 * p:.0f}%"
+        return t("under {percent}%", percent=1)
+    return t("{percent}%", percent=f"{100 * p:.0f}")
 
 
-def share_percent(share: float) -> str:
+def share_percent(share: float, t: Words = ENGLISH) -> str:
     """A share of the evidence, with one decimal where whole numbers would hide it."""
     if 0 < share < 0.001:
-        return "<0.1%"
-    return f"{100 * share:.0f}%" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}%"
+        return t("<{percent}%", percent=t.number(0.1, 1))
+    return t("{percent}%", percent=t.number(100 * share, 0 if share >= 0.0995 or share == 0 else 1))
 
 
-def likelihood(verdict: Verdict) -> str:
+def likelihood(verdict: Verdict, t: Words = ENGLISH) -> str:
     """ "93% likely to be generated"; always the same side, so that numbers of two photos can be compared."""
-    return f"{percent(verdict.p_fake)} likely to be generated"
+    return t("{percent} likely to be generated", percent=percent(verdict.p_fake, t))
 
 
-def stability_words(verdict: Verdict) -> str:
+def stability_words(verdict: Verdict, t: Words = ENGLISH) -> str:
     """Whether the verdict survives recompression and resize, and how far the probability moves."""
     stability = verdict.stability
-    low, high = f"{stability.p_min:.2f}", f"{stability.p_max:.2f}"
-    spread = f"p {low}–{high}" if low != high else f"p {low} throughout"
+    low, high = t.number(stability.p_min, 2), t.number(stability.p_max, 2)
+    spread = t("p {low}–{high}", low=low, high=high) if low != high else t("p {low} throughout", low=low)
     if not stability.flips:
-        return f"holds under recompression and resize: yes ({spread})"
-    others = _listed([f"{v.verdict} after {v.name}" for v in stability.variants if v.verdict != verdict.verdict])
-    return f"holds under recompression and resize: no, {others} ({spread})"
+        return t("holds under recompression and resize: yes ({spread})", spread=spread)
+    return t("holds under recompression and resize: no, {others} ({spread})", others=flips(verdict, t), spread=spread)
 
 
-def silence(layer: LayerHeatmap, side: str) -> str | None:
+def flips(verdict: Verdict, t: Words = ENGLISH) -> str:
+    """ "unsure after JPEG q90 and JPEG q50 and real after half size": what gives another verdict."""
+    changes: dict[Label, list[str]] = {}
+    for variant in verdict.stability.variants:
+        if variant.verdict != verdict.verdict:
+            changes.setdefault(variant.verdict, []).append(t(variant.name))
+    said = [
+        t("{verdict} after {changes}", verdict=label_word(label, t), changes=listed(names, t))
+        for label, names in changes.items()
+    ]
+    return listed(said, t)
+
+
+def silence(layer: LayerHeatmap, side: Label, t: Words = ENGLISH) -> str | None:
     """Why a layer has no heat to show, or None when it has."""
     if layer.size == (0, 0):
-        return "not used for this picture"
+        return t("not used for this picture")
     if layer.peak <= 0:
-        return f"dead: no evidence for {side.upper()}"
+        return t("dead: no evidence for {side}", side=label_word(side, t).upper())
     if layer.dead:
-        return f"near-dead: {share_percent(layer.share)} of the evidence"
+        return t("near-dead: {share} of the evidence", share=share_percent(layer.share, t))
     if layer.placeless:
-        return "sees the picture as one spot: no “where” to show"
+        return t("sees the picture as one spot: no “where” to show")
     return None
 
 
-def alt_text(verdict: Verdict) -> str:
-    """The panel in two sentences for people who do not see it."""
-    holds = "does not hold" if verdict.stability.flips else "holds"
-    first = (
-        f"Verdict: {verdict.verdict}, {likelihood(verdict)}; the verdict {holds} when the photo is recompressed "
-        "or resized."
+def left_out_words(layers: Sequence[LayerHeatmap], shown: Sequence[LayerHeatmap], t: Words = ENGLISH) -> str:
+    """A sentence on the layers that are not shown; empty when all are."""
+    names = {layer.name for layer in shown}
+    hidden = [layer for layer in layers if layer.name not in names]
+    if not hidden:
+        return ""
+    dead = sum(layer.dead for layer in hidden)
+    placeless = sum(layer.placeless and not layer.dead for layer in hidden)
+    less = len(hidden) - dead - placeless
+    kinds = (
+        (less, t("{count} with less evidence", count=less)),
+        (dead, t("{count} dead or near-dead", count=dead)),
+        (placeless, t("{count} without a place to show", count=placeless)),
     )
-    loudest = sorted((x for x in verdict.layers if not x.dead), key=lambda x: -x.share)[:3]
+    reasons = ", ".join(words for count, words in kinds if count)
+    return t("{hidden} of {all} layers left out: {reasons}.", hidden=len(hidden), all=len(layers), reasons=reasons)
+
+
+def alt_text(verdict: Verdict, t: Words = ENGLISH) -> str:
+    """The panel in two sentences for people who do not see it."""
+    said, likely = label_word(verdict.verdict, t), likelihood(verdict, t)
+    if verdict.stability.flips:
+        first = t(
+            "Verdict: {verdict}, {likely}; the verdict does not hold when the photo is recompressed or resized.",
+            verdict=said, likely=likely,
+        )  # fmt: skip
+    else:
+        first = t(
+            "Verdict: {verdict}, {likely}; the verdict holds when the photo is recompressed or resized.",
+            verdict=said, likely=likely,
+        )  # fmt: skip
     if not verdict.layers:
         return first
-    if not loudest:
-        return f"{first} No layer shows evidence for {verdict.explains}."
-    names = _listed([f"{layer.name} ({share_percent(layer.share)})" for layer in loudest])
-    where = region([layer for layer in loudest if not layer.placeless])
-    return f"{first} Most evidence for {verdict.explains} comes from {names}{f', {where}' if where else ''}."
+    return f"{first} {_evidence_words(verdict, t)}"
 
 
-def region(layers: Sequence[LayerHeatmap]) -> str:
+def region(layers: Sequence[LayerHeatmap], t: Words = ENGLISH) -> str:
     """Roughly where the layers' heat lies, "strongest in the upper left"; empty when there are none.
 
     The hottest of 3×3 fields of the maps, weighted by share; "spread all over the picture" when no field is a third
@@ -86,14 +136,25 @@ def region(layers: Sequence[LayerHeatmap]) -> str:
     heat = np.sum([layer.map * layer.share for layer in layers], axis=0)
     fields = np.array([[field.mean() for field in np.array_split(row, 3, axis=1)] for row in np.array_split(heat, 3)])
     if fields.max() < fields.mean() * 4 / 3:
-        return "spread all over the picture"
+        return t("spread all over the picture")
     row, column = divmod(int(fields.argmax()), 3)
-    if (row, column) == (1, 1):
-        return "strongest in the centre"
-    if row == 1:
-        return f"strongest at the {_COLUMNS[column]}"
-    return f"strongest in the {_ROWS[row]} {_COLUMNS[column]}"
+    return t(_REGIONS[row][column])
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def listed(names: Sequence[str], t: Words = ENGLISH) -> str:
+    """ "one", "one and two", "one, two and three". At least one name."""
+    if len(names) == 1:
+        return names[0]
+    return t("{names} and {last}", names=", ".join(names[:-1]), last=names[-1])
+
+
+def _evidence_words(verdict: Verdict, t: Words) -> str:
+    side = label_word(verdict.explains, t)
+    loudest = sorted((x for x in verdict.layers if not x.dead), key=lambda x: -x.share)[:3]
+    if not loudest:
+        return t("No layer shows evidence for {side}.", side=side)
+    names = listed([f"{layer.name} ({share_percent(layer.share, t)})" for layer in loudest], t)
+    where = region([layer for layer in loudest if not layer.placeless], t)
+    if not where:
+        return t("Most evidence for {side} comes from {layers}.", side=side, layers=names)
+    return t("Most evidence for {side} comes from {layers}, {where}.", side=side, layers=names, where=where)

@@ -21,17 +21,23 @@ class Words:
     `t("…")`, `t.n("one …", "{count} …", count)`, and `later("…")` for those that are spoken elsewhere.
     """
 
-    def __init__(self, language: str, catalog: gettext.NullTranslations) -> None:
+    def __init__(self, language: str, catalog: gettext.NullTranslations, separators: str = ",.") -> None:
+        """separators: that of thousands, and that before decimals."""
         self.language = language
         self._catalog = catalog
+        self._separators = str.maketrans(",.", separators)
 
-    def __call__(self, text: str, **values: object) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
         spoken = self._catalog.gettext(text) if text else ""
         return spoken.format(**values) if values else spoken
 
     def n(self, one: str, many: str, count: int, **values: object) -> str:
         """The form for `count`, which both texts may name as `{count}`."""
         return self._catalog.ngettext(one, many, count).format(count=count, **values)
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """`value` with so many decimals, as the language writes it: 1,234.5 is 1.234,5 in German."""
+        return f"{value:,.{digits}f}".translate(self._separators)
 
 
 def later(text: str) -> str:
@@ -52,12 +58,13 @@ def _words(code: str) -> Words:
         return Words(code, gettext.NullTranslations())
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
+    from babel.numbers import get_decimal_symbol, get_group_symbol
 
     compiled = io.BytesIO()
     with file.open("rb") as source:
         write_mo(compiled, read_po(source, locale=code))
     compiled.seek(0)
-    return Words(code, gettext.GNUTranslations(compiled))
+    return Words(code, gettext.GNUTranslations(compiled), get_group_symbol(code) + get_decimal_symbol(code))
 
 
 ENGLISH = words("en")

@@ -18,9 +18,10 @@ from bot.header import HEADER_HEIGHT
 from bot.legend import LEGEND_HEIGHT
 from bot.lettering import elide, printable, width, wrap
 from bot.overlay import enlarged, greyed, heated
-from bot.render import MAX_LAYERS, choose_layers, left_out_words, render_panel
+from bot.render import MAX_LAYERS, choose_layers, render_panel
+from bot.variants import VARIANT_NAMES
 from bot.verdict import LayerHeatmap, Picture, Stability, Variant, Verdict
-from bot.wording import alt_text, percent, share_percent, stability_words
+from bot.wording import alt_text, left_out_words, percent, share_percent, stability_words
 from model_defs.checkpoint import Thresholds
 
 DAY = date(2026, 1, 2)
@@ -198,4 +199,9 @@ def test_the_words_on_stability_name_what_changes_the_verdict() -> None:
     flipping = verdict_of([], stability=Stability(variants, 0.1, 0.93, flips=True))
     assert stability_words(flipping) == (
         "holds under recompression and resize: no, unsure after JPEG q50 and real after half size (p 0.10–0.93)"
+    )
+    all_over = tuple(Variant(name, 0.5, "unsure") for name in VARIANT_NAMES)
+    assert stability_words(verdict_of([], stability=Stability(all_over, 0.5, 0.93, flips=True))) == (
+        "holds under recompression and resize: no, unsure after JPEG q90, JPEG q75, JPEG q50 and half size "
+        "(p 0.50–0.93)"
     )
