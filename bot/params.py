@@ -31,9 +31,9 @@ class WorkerParams(StrictModel):
     there is a new champion.
     """
 
-    queue: int = Field(default=100, ge=1, le=10_000)
-    per_user: int = Field(default=10, ge=1, le=1000)
-    per_server: int = Field(default=60, ge=1, le=10_000)
+    queue: int = Field(default=200, ge=1, le=10_000)
+    per_user: int = Field(default=64, ge=1, le=1000)
+    per_server: int = Field(default=128, ge=1, le=10_000)
     batch: int = Field(default=8, ge=1, le=64)
     timeout_s: float = Field(default=60, gt=0, le=3600)
     reload_s: float = Field(default=5, gt=0, le=3600)

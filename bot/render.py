@@ -1,8 +1,7 @@
-"""The panel: one PNG with the photo, the verdict and a heatmap for every conv layer."""
+"""The panel: one picture with the photo, the verdict and a heatmap for every conv layer."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from datetime import date
 
@@ -13,25 +12,38 @@ from bot.header import HEADER_HEIGHT, draw_header
 from bot.legend import LEGEND_HEIGHT, draw_legend
 from bot.lettering import printable
 from bot.palette import BACKGROUND
+from bot.picture_file import as_file, as_jpeg, as_png
 from bot.verdict import LayerHeatmap, Verdict
+from bot.wording import left_out_words
+from bot.words import ENGLISH, Words
 
 MAX_LAYERS = 24  # a panel of more is taller than a chat shows and than anyone reads
+_FEWER_LAYERS = (12, 6)  # for a panel that would have too many bytes: better few maps than small ones
 
 
-def render_panel(verdict: Verdict, name: str, day: date, all_layers: bool = False) -> bytes:
-    """The panel as a PNG file.
+def render_panel(
+    verdict: Verdict,
+    name: str,
+    day: date,
+    all_layers: bool = False,
+    t: Words = ENGLISH,
+    max_bytes: int | None = None,
+) -> bytes:
+    """The panel as a PNG file; where that would be larger than `max_bytes`, a JPEG, at need of fewer layers and pixels.
 
     name: the photo's, shown at the top. day: shown at the foot. all_layers: show all, not only MAX_LAYERS.
+    t: the reader's language. max_bytes: at least 4,096.
     """
-    shown = choose_layers(verdict.layers, len(verdict.layers) if all_layers else MAX_LAYERS)
-    grid = Grid.of(shown)
-    panel = Image.new("RGB", (grid.width, HEADER_HEIGHT + grid.height + LEGEND_HEIGHT), BACKGROUND)
-    draw_header(panel, verdict, printable(name))
-    grid.draw(panel, HEADER_HEIGHT, verdict, shown)
-    draw_legend(panel, verdict, day, left_out_words(verdict.layers, shown))
-    buffer = io.BytesIO()
-    panel.save(buffer, "PNG", compress_level=3)  # level 6 takes three times as long to save a tenth
-    return buffer.getvalue()
+    panel = _drawn(verdict, name, day, len(verdict.layers) if all_layers else MAX_LAYERS, t)
+    data = as_png(panel)
+    if max_bytes is None or len(data) <= max_bytes:
+        return data
+    data = as_jpeg(panel)
+    for most in _FEWER_LAYERS:
+        if len(data) > max_bytes and len(verdict.layers) > most:
+            panel = _drawn(verdict, name, day, most, t)
+            data = as_jpeg(panel)
+    return data if len(data) <= max_bytes else as_file(panel, max_bytes)
 
 
 def choose_layers(layers: Sequence[LayerHeatmap], most: int) -> list[LayerHeatmap]:
@@ -46,14 +58,11 @@ def choose_layers(layers: Sequence[LayerHeatmap], most: int) -> list[LayerHeatma
     return [layer for layer in layers if layer.name in kept]
 
 
-def left_out_words(layers: Sequence[LayerHeatmap], shown: Sequence[LayerHeatmap]) -> str:
-    """A sentence on the layers that are not shown; empty when all are."""
-    names = {layer.name for layer in shown}
-    hidden = [layer for layer in layers if layer.name not in names]
-    if not hidden:
-        return ""
-    dead = sum(layer.dead for layer in hidden)
-    placeless = sum(layer.placeless and not layer.dead for layer in hidden)
-    less = len(hidden) - dead - placeless
-    kinds = ((less, "with less evidence"), (dead, "dead or near-dead"), (placeless, "without a place to show"))
-    return f"{len(hidden)} of {len(layers)} layers left out: {', '.join(f'{n} {kind}' for n, kind in kinds if n)}."
+def _drawn(verdict: Verdict, name: str, day: date, most_layers: int, t: Words) -> Image.Image:
+    shown = choose_layers(verdict.layers, most_layers)
+    grid = Grid.of(shown)
+    panel = Image.new("RGB", (grid.width, HEADER_HEIGHT + grid.height + LEGEND_HEIGHT), BACKGROUND)
+    draw_header(panel, verdict, printable(name), t)
+    grid.draw(panel, HEADER_HEIGHT, verdict, shown, t)
+    draw_legend(panel, verdict, day, left_out_words(verdict.layers, shown, t), t)
+    return panel

@@ -1,0 +1,73 @@
+"""Where worker processes come from: a small process that has imported everything, and forks one when asked.
+
+To import torch and pytorch-grad-cam costs four seconds of a whole core; a fork of a process that has them is there at
+once, so that a worker that dies is replaced before anybody wonders. The bot itself imports neither, and a fork of the
+bot would copy the locks of its threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Nursery:
+    """Starts its process when it is first needed, and another when that one died. All end with the bot."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def fork(self, end: socket.socket) -> None:
+        """Have a worker serve the other end of this socket; it sees the end of it when none could be started."""
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        assert self._control is not None
+        try:
+            socket.send_fds(self._control, [b"w"], [end.fileno()])
+        except OSError:  # it died this moment
+            self._start()
+            socket.send_fds(self._control, [b"w"], [end.fileno()])
+
+    async def close(self) -> None:
+        """End it, and all workers with it; returns when it is gone."""
+        if self._process is not None and self._control is not None:
+            self._control.close()
+            self._process.kill()
+            await asyncio.shield(asyncio.to_thread(self._process.wait))
+
+    def _start(self) -> None:
+        if self._process is not None and self._control is not None:
+            self._control.close()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            self._process.wait()
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bot.worker.serve", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=_environment(),
+                process_group=0,  # Ctrl-C is the bot's to answer
+            )
+
+
+def _environment() -> dict[str, str]:
+    # What looks at strangers' files has no business with the bot's tokens; AWS's may be needed to load the bundle.
+    kept = {k: v for k, v in os.environ.items() if not k.endswith("_TOKEN") or k.startswith("AWS_")}
+    return {
+        # OpenMP's threads otherwise spin while they wait for each other (see bot/__main__.py).
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **kept,
+        "OPENBLAS_NUM_THREADS": "1",  # no threads may run where processes are forked
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), kept.get("PYTHONPATH")))),
+    }

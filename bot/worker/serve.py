@@ -1,0 +1,197 @@
+"""What runs in the nursery, `python -m bot.worker.serve FD` (its end of a socket pair), and in the workers it forks.
+
+A worker has three stages, so that neither the network nor a core idles: threads decode ahead, the main thread has the
+network judge what is ready in one pass, threads paint. Answers leave in the order in which the pictures came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from bot.words import later
+from bot.worker.channel import Born, Done, Job, Ready, Setup, ThreadChannel
+from bot.worker.errors import DetectorFailed
+from bot.worker.requests import Checked, Want
+from infra.errors import UserError
+from model_defs.checkpoint import BundleError
+
+if TYPE_CHECKING:
+    from bot.verdict import Verdict
+    from bot.worker.look import Looker, Sight
+
+_DECODERS = 2
+_PAINTERS = 2
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_TROUBLE = later("Something went wrong with this picture. The operator finds it in the log.")
+
+log = logging.getLogger("bot.worker")
+
+Result = TypeVar("Result")
+Waiting: TypeAlias = "tuple[int, Future[Sight | UserError]]"
+Leaving: TypeAlias = "tuple[int, Future[Checked | UserError]]"
+
+
+def main(descriptor: int) -> None:
+    """Fork a worker for each socket that comes, until the bot closes its end or is gone."""
+    # Ctrl-C reaches the whole process group and a service manager's SIGTERM all processes of the service; what they
+    # mean is the bot's to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    _end_with_parent()
+    import bot.explain
+    import bot.worker.look  # noqa: F401
+
+    gc.freeze()  # a collection in a fork would write to, and so copy, every page that they share
+    control = socket.socket(fileno=descriptor)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not message:
+            return
+        if os.fork() == 0:
+            control.close()
+            work(descriptors[0])
+            os._exit(0)
+        for each in descriptors:
+            os.close(each)
+
+
+def work(descriptor: int) -> None:
+    """Answer until the bot closes its end, or is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _end_with_parent()
+    channel = ThreadChannel(socket.socket(fileno=descriptor))
+    try:
+        channel.send(Born(os.getpid()))
+        setup = channel.receive()
+        assert isinstance(setup, Setup)
+        try:
+            looker = _looker(setup)
+        except UserError as error:
+            channel.send(error)
+            return
+        channel.send(Ready(looker.card))
+        _Line(channel, looker, setup.batch).run()
+    except (OSError, EOFError):  # the bot is gone
+        return
+    except BaseException:
+        log.exception("the worker process ends")
+
+
+class _Line:
+    """The three stages."""
+
+    def __init__(self, channel: ThreadChannel, looker: Looker, batch: int) -> None:
+        self._channel = channel
+        self._looker = looker
+        self._batch = batch
+        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self._painters = ThreadPoolExecutor(_PAINTERS, thread_name_prefix="paint")
+        self._decoded: queue.Queue[Waiting] = queue.Queue()
+        self._leaving: queue.Queue[Leaving] = queue.Queue()
+
+    def run(self) -> None:
+        """Never returns."""
+        for stage in (self._receive, self._send):
+            threading.Thread(target=stage, name=stage.__name__, daemon=True).start()
+        waiting: Waiting | None = None
+        while True:
+            waiting = self._judge(waiting or self._decoded.get())
+
+    def _receive(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                job = self._channel.receive()
+                assert isinstance(job, Job)
+                self._decoded.put((job.number, self._decoders.submit(_safely, self._prepare, job.data, job.want)))
+                del job
+        os._exit(0)  # whatever is half done, nobody waits for it
+
+    def _prepare(self, data: memoryview, want: Want) -> Sight:
+        return self._looker.prepare(bytes(data), want)
+
+    def _judge(self, first: Waiting) -> Waiting | None:
+        """Judge the first picture, and with it those behind it that are ready; the one that is not ready yet."""
+        rest, batch = None, [first]
+        first[1].result()
+        while len(batch) < self._batch and rest is None:
+            try:
+                following = self._decoded.get_nowait()
+            except queue.Empty:
+                break
+            if following[1].done():
+                batch.append(following)
+            else:
+                rest = following
+        outcomes = [(number, future.result()) for number, future in batch]
+        sights = [outcome for _, outcome in outcomes if not isinstance(outcome, UserError)]
+        judged = _safely(self._looker.judge, sights)
+        verdicts = iter([judged] * len(sights) if isinstance(judged, UserError) else judged)
+        for number, outcome in outcomes:
+            verdict = outcome if isinstance(outcome, UserError) else next(verdicts)
+            if isinstance(outcome, UserError) or isinstance(verdict, UserError):
+                self._leaving.put((number, _already(verdict)))
+            else:
+                self._leaving.put((number, self._painters.submit(_safely, self._looker.paint, outcome, verdict)))
+        return rest
+
+    def _send(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                number, future = self._leaving.get()
+                self._channel.send(Done(number, future.result()))
+                del future
+        os._exit(0)
+
+
+def _looker(setup: Setup) -> Looker:
+    from bot.worker.look import Looker
+
+    looker = Looker(setup.bundle_url, setup.threads, setup.max_bytes)
+    looker.warm_up()
+    return looker
+
+
+def _safely(function: Callable[..., Result], *arguments: object) -> Result | UserError:
+    """What `function` gives, or why not; a fault of ours costs the picture, not the process."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        return error
+    except Exception:
+        log.exception("a picture could not be looked at")
+        return DetectorFailed(_TROUBLE)
+
+
+def _already(outcome: Verdict | UserError) -> Future[Checked | UserError]:
+    """The future of what was refused already; a fault of the model's is for the log, not for whoever asked."""
+    assert isinstance(outcome, UserError)
+    if isinstance(outcome, BundleError):
+        log.error("%s", outcome)
+        outcome = DetectorFailed(_TROUBLE)
+    future: Future[Checked | UserError] = Future()
+    future.set_result(outcome)
+    return future
+
+
+def _end_with_parent() -> None:
+    """Closed sockets say so too, but nobody reads while modules are imported or a network is loaded. Linux only."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    main(int(sys.argv[1]))
