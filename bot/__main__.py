@@ -1,4 +1,4 @@
-"""python -m bot check: is this photo real?"""
+"""python -m bot: check a photo, build a quiz deck, answer on Discord."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import io
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from bot.chat.discord.command import add_discord
+from bot.deck_command import add_deck
 from bot.params import BotParams
 from infra.cli import EXIT_FAILED, Subparsers, run_cli
 from infra.params import add_params_arguments, load_params
@@ -23,8 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
+    add_deck(commands)
+    add_discord(commands)
     args = parser.parse_args(argv)
-    return _check(args)
+    run: Callable[[argparse.Namespace], int] = args.run
+    return run(args)
 
 
 def _add_check(commands: Subparsers) -> None:
@@ -49,6 +54,7 @@ def _add_check(commands: Subparsers) -> None:
     parser.add_argument("--no-heatmaps", action="store_true", help="verdicts only: no panels, several times as fast")
     parser.add_argument("--all-layers", action="store_true", help="panels with every layer, however many there are")
     add_params_arguments(parser, default="params/bot.yaml")
+    parser.set_defaults(run=_check)
 
 
 def _check(args: argparse.Namespace) -> int:

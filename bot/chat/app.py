@@ -1,0 +1,264 @@
+"""App: what every platform needs to answer people, opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from bot.chat.found import MIB, Candidate, fetch
+from bot.chat.manners import speaks
+from bot.chat.refusals import is_unexpected
+from bot.chat.waiting import Place, Progress, Turn
+from bot.monitor import Metrics, Monitor
+from bot.params import BotParams
+from bot.records import Account, PlaceSettings, Platform, Records
+from bot.words import Words
+from bot.worker import Asker, Checked, DetectorDesk, Want
+from infra.http import HttpClient, HttpError
+
+_log = logging.getLogger("bot.app")
+
+USER_AGENT = "faces-bot/1"
+_PURGE_EVERY_S = 3600.0
+_REMEMBERED = 10_000  # places and people whose choices are kept in memory
+_FETCHES = 3  # tries; CDNs and proxies have bad moments
+_FETCH_PAUSE_S = 0.5
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks, and where. place: the server or group, None alone with somebody. language: of texts in pictures."""
+
+    account: Account
+    place: str | None
+    language: str
+
+    @property
+    def asker(self) -> Asker:
+        """As the queue knows them."""
+        place = f"{self.account.platform}:{self.place}" if self.place else self.account.key
+        return Asker(self.account.key, place)
+
+
+class App:
+    """The detector's desk, the records, the door to the web and the counters, for all platforms of one process.
+
+    checks: name ▶ whether that part is well, for /healthz; platforms add theirs.
+    """
+
+    def __init__(
+        self, params: BotParams, desk: DetectorDesk, records: Records, http: HttpClient, metrics: Metrics
+    ) -> None:
+        self.params = params
+        self.desk = desk
+        self.records = records
+        self.http = http
+        self.metrics = metrics
+        self.checks: dict[str, Callable[[], bool]] = {"detector": lambda: self.desk.is_healthy}
+        self._places: OrderedDict[tuple[Platform, str], PlaceSettings] = OrderedDict()
+        self._languages: OrderedDict[str, str | None] = OrderedDict()
+        self._layers: dict[str, tuple[str, ...]] = {}
+        self._last_turn = asyncio.Event()
+        self._last_turn.set()
+        self._writes: set[asyncio.Task[None]] = set()
+
+    # Pictures
+
+    async def look(
+        self,
+        candidates: Sequence[Candidate],
+        request: Request,
+        want: Want,
+        progress: Progress | None = None,
+    ) -> list[Checked | Exception]:
+        """An answer for each candidate, or why there is none, in their order; never raises for a picture.
+
+        progress: told where the first that still waits stands in the queue, not at once and not often.
+        """
+        turns = [self._take_turn() for _ in candidates]
+        place = Place(progress)
+        looks = [
+            self._look(candidate, request, want, turn, place) for candidate, turn in zip(candidates, turns, strict=True)
+        ]
+        return list(await asyncio.gather(*looks))
+
+    async def look_again(self, data: bytes, request: Request, want: Want) -> Checked:
+        """Look at bytes that are at hand, for a button; raises what went wrong."""
+        return self._remember(await self.desk.check(data, request.asker, want))
+
+    def layer_name(self, model: str, index: int) -> str | None:
+        """The name of a layer of a model that has answered since the start; None where it is not known."""
+        names = self._layers.get(model, ())
+        return names[index] if index < len(names) else None
+
+    # Choices of places and people
+
+    def settings_at_hand(self, platform: Platform, place: str | None) -> PlaceSettings:
+        """As last read; the defaults where they were not, and alone with somebody."""
+        return self._places.get((platform, place), PlaceSettings()) if place else PlaceSettings()
+
+    async def settings(self, platform: Platform, place: str | None) -> PlaceSettings:
+        """What the admins of a place decided; as far as it is known when the database cannot be asked."""
+        if place is None:
+            return PlaceSettings()
+        if (platform, place) not in self._places:
+            with suppress(Exception):
+                found = await self.unless_down(asyncio.to_thread(self.records.settings, platform, place))
+                _keep(self._places, (platform, place), found)
+        return self.settings_at_hand(platform, place)
+
+    async def change_settings(self, platform: Platform, place: str, **changes: Any) -> PlaceSettings:
+        """Keep changes; raises what `Records.change_settings` raises."""
+        changed = await asyncio.to_thread(self.records.change_settings, platform, place, **changes)
+        _keep(self._places, (platform, place), changed)
+        return changed
+
+    async def forget_place(self, platform: Platform, place: str) -> None:
+        """The bot has left the place."""
+        self._places.pop((platform, place), None)
+        await asyncio.to_thread(self.records.forget_place, platform, place)
+
+    async def set_language(self, account: Account, language: str | None) -> None:
+        """Keep a person's choice; raises what `Records.set_person_language` raises."""
+        await asyncio.to_thread(self.records.set_person_language, account, language)
+        _keep(self._languages, account.key, language)
+
+    def forget_choices(self, account: Account) -> None:
+        """The person's data were deleted or joined with another's: nothing is to be remembered here either."""
+        self._languages.pop(account.key, None)
+
+    async def words(self, account: Account, place: str | None, locale: str | None) -> Words:
+        """The language to answer somebody in. locale: of their program."""
+        settings = await self.settings(account.platform, place)
+        if account.key not in self._languages:
+            with suppress(Exception):
+                language = await self.unless_down(asyncio.to_thread(self.records.person_language, account))
+                _keep(self._languages, account.key, language)
+        return speaks(self._languages.get(account.key), settings.language, locale)
+
+    async def unless_down(self, reading: Awaitable[Found]) -> Found:
+        """A question to the database, with one line in the log when it cannot be answered."""
+        try:
+            return await reading
+        except Exception as error:
+            self.metrics.errors.labels("bot", "records").inc()
+            _log.warning("the records could not be read: %s", error, exc_info=is_unexpected(error))
+            raise
+
+    async def saved(self) -> None:
+        """Wait for what is being written down."""
+        while self._writes:
+            await asyncio.wait(set(self._writes))
+
+    async def _look(
+        self, candidate: Candidate, request: Request, want: Want, turn: Turn, place: Place
+    ) -> Checked | Exception:
+        began = time.monotonic()
+        try:
+            try:
+                data = await self.fetch(candidate)
+                await turn.come()
+                ticket = self.desk.submit(data, request.asker, replace(want, name=candidate.name))
+            finally:
+                turn.pass_on()
+            del data  # up to 25 MiB, and the queue is long; the ticket holds it as long as it is needed
+            checked = self._remember(await place.follow(ticket))
+        except Exception as error:
+            self.metrics.verdicts.labels("failed" if is_unexpected(error) else "refused").inc()
+            if is_unexpected(error):
+                _log.error("a picture could not be answered", exc_info=error)
+            return error
+        self.metrics.verdicts.labels(checked.verdict.verdict).inc()
+        self.metrics.verdict_seconds.observe(time.monotonic() - began)
+        self._write(self._save(checked, request.account))
+        return checked
+
+    async def fetch(self, candidate: Candidate) -> bytes:
+        max_bytes = int(self.params.network.max_mb * MIB)
+        for left in reversed(range(_FETCHES)):
+            try:
+                return await fetch(candidate, self.http, max_bytes)
+            except HttpError as error:
+                if not left or not error.retriable:
+                    raise
+            await asyncio.sleep(_FETCH_PAUSE_S)
+        raise AssertionError("the last try returns or raises")
+
+    async def _save(self, checked: Checked, account: Account) -> None:
+        verdict = checked.verdict
+        try:
+            await asyncio.to_thread(
+                self.records.add_result,
+                checked.sha256, verdict=verdict.verdict, p_fake=verdict.p_fake, model=verdict.model, asker=account,
+            )  # fmt: skip
+        except Exception as error:
+            self.metrics.errors.labels("bot", "records").inc()
+            _log.warning("a result could not be kept: %s", error, exc_info=is_unexpected(error))
+
+    def _write(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    def _remember(self, checked: Checked) -> Checked:
+        if checked.verdict.layers and checked.verdict.model not in self._layers:
+            if len(self._layers) >= 8:  # the champion changes seldom
+                self._layers.clear()
+            self._layers[checked.verdict.model] = tuple(layer.name for layer in checked.verdict.layers)
+        return checked
+
+    def _take_turn(self) -> Turn:
+        turn = Turn(self._last_turn)
+        self._last_turn = turn.passed
+        return turn
+
+
+@asynccontextmanager
+async def open_app(params: BotParams) -> AsyncIterator[App]:
+    """Start the detector, open the records, serve /healthz and /metrics. Raises UserErrors: BundleError, NoChampion,
+    DatabaseError, MonitorError …
+    """
+    metrics = Metrics()
+    records = await asyncio.to_thread(Records, params.database, keep_days=params.keep_days)
+    network = params.network
+    http = HttpClient(
+        user_agent=USER_AGENT, allow=network.allow, max_bytes=int(network.max_mb * MIB), total_s=network.timeout_s
+    )
+    try:
+        async with DetectorDesk(params) as desk, http:
+            app = App(params, desk, records, http, metrics)
+            metrics.watch("bot_waiting", "Pictures that wait.", lambda: desk.waiting)
+            async with Monitor(params.monitor, metrics, app.checks):
+                housekeeping = asyncio.create_task(_keep_house(app))
+                try:
+                    yield app
+                finally:
+                    housekeeping.cancel()
+                    await app.saved()
+    finally:
+        await asyncio.to_thread(records.close)
+
+
+async def _keep_house(app: App) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(app.records.purge)
+        except Exception as error:
+            app.metrics.errors.labels("bot", "records").inc()
+            _log.warning("what has expired could not be deleted: %s", error, exc_info=is_unexpected(error))
+        await asyncio.sleep(_PURGE_EVERY_S)
+
+
+def _keep(remembered: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    remembered[key] = value
+    remembered.move_to_end(key)
+    if len(remembered) > _REMEMBERED:
+        remembered.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Discord: a thin adapter between its gateway and REST API and what every platform shares."""

@@ -1,0 +1,110 @@
+"""The command: log in, stay connected whatever happens, and go when told to, with everything finished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Any, NoReturn
+
+import aiohttp
+import discord
+
+from bot.chat.app import App, open_app
+from bot.chat.discord.client import DiscordBot
+from bot.chat.discord.endpoints import use_api
+from bot.chat.discord.gateway import WRONG_TOKEN
+from bot.chat.discord.token import RedactingFormatter, TokenError
+from bot.params import BotParams
+from infra.cli import Terminated
+
+_log = logging.getLogger("bot.discord")
+
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+
+
+def serve(params: BotParams, token: str) -> NoReturn:
+    """Answer people on Discord until SIGTERM or SIGINT, then raise Terminated or KeyboardInterrupt.
+
+    Raises UserErrors: TokenError when Discord does not accept the token, EndpointError, and those of `open_app`.
+    """
+    use_api(params.discord.api_url)
+    _log_to_stderr(token)
+    number = asyncio.run(_serve(params, token))
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+async def _serve(params: BotParams, token: str) -> int:
+    """The signal that ended it."""
+    stop = _first_signal()
+    async with open_app(params) as app:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            began = asyncio.get_running_loop().time()
+            error = await _one_client(app, token, stop)
+            if stop.done():
+                return stop.result()
+            if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
+            app.metrics.errors.labels("discord", "connection").inc()
+            _log.warning("no connection to Discord, next try in %.0f s: %s", pause_s, _line(error))
+            await asyncio.wait({stop}, timeout=pause_s)
+            if stop.done():
+                return stop.result()
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def _one_client(app: App, token: str, stop: asyncio.Future[Any]) -> BaseException | None:
+    """Run a client until it ends or `stop` is done; why it ended. Raises TokenError."""
+    async with DiscordBot(app) as bot:
+        app.checks["discord"] = bot.is_connected
+        running: asyncio.Future[Any] = asyncio.create_task(bot.start(token))
+        await asyncio.wait((running, stop), return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            _log.info("stopping: finishing what is under way, %g s at most; once more ends it at once",
+                      app.params.discord.stop_s)  # fmt: skip
+            if not await bot.finish(app.params.discord.stop_s):
+                _log.warning("not everything could be finished in time")
+        await bot.close()
+        await asyncio.wait({running}, timeout=5)
+        running.cancel()
+        error = running.exception() if running.done() and not running.cancelled() else None
+    if isinstance(error, discord.LoginFailure) or getattr(error, "code", None) == WRONG_TOKEN:
+        raise TokenError("Discord does not accept the token; reset it at https://discord.com/developers/applications "
+                         "▸ your application ▸ Bot, and set it anew")  # fmt: skip
+    return error
+
+
+def _first_signal() -> asyncio.Future[int]:
+    """Done with the first SIGTERM or SIGINT; after it the next one ends the process there and then."""
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[int] = loop.create_future()
+
+    def arrived(number: int) -> None:
+        if not first.done():
+            first.set_result(number)
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+            signal.signal(one, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, arrived, number)
+    return first
+
+
+def _log_to_stderr(token: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter(token))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("discord").setLevel(logging.WARNING)
+    logging.getLogger("discord.client").setLevel(logging.ERROR)  # it warns that voice needs a package
+
+
+def _line(error: BaseException | None) -> str:
+    """One line, also for errors of many."""
+    if error is None:
+        return "it was closed"
+    kind = "" if isinstance(error, discord.DiscordException | aiohttp.ClientError | OSError) else type(error).__name__
+    return " ".join(f"{kind}: {error}".lstrip(": ").split())[:300]

@@ -1,0 +1,308 @@
+"""Quizzing: rounds of the quiz kept in the records, from /quiz to the summary, alike on every platform."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakValueDictionary
+
+from bot.chat.app import App
+from bot.chat.quiz_deck import Decks
+from bot.chat.quiz_refusals import NotNow
+from bot.chat.quiz_state import OpenRound, answers_of, own_part
+from bot.chat.quiz_views import Press, Shown, asking, ended, revealed
+from bot.quiz.choice import daily
+from bot.quiz.deck import Deck
+from bot.quiz.game import Refused, Round, UnreadableRound
+from bot.quiz.scoring import STEPS
+from bot.quiz.texts import answer_label, refusal, rules
+from bot.quiz.turns import Mode
+from bot.records import Account, Answer, Platform, SavedRound
+from bot.words import Words, words
+from infra.errors import UserError
+
+_log = logging.getLogger("bot.quiz")
+
+_HISTORY = 300  # of a player's answers, by which faces are chosen
+_OF_DAY = 200  # newest answers among which those of today's set are looked for; a set has 50 at most
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a press comes to. shown: what the message shows from now on, None where it stays as it is.
+
+    note: for whoever pressed, and nobody else. counted: another answer was given to a face that is still open.
+    """
+
+    shown: Shown | None = None
+    note: str = ""
+    counted: bool = False
+
+
+class Quizzing:
+    """The quiz on one platform. Everything about a round is read from the records and written back at each step, so
+    nothing is lost in a restart and whoever is forgotten is forgotten here too.
+
+    Whoever calls `press` or `time_up` holds `turn(round_id)` until the message shows the outcome.
+    rng, clock (seconds since 1970): for tests.
+    """
+
+    def __init__(
+        self, app: App, platform: Platform, rng: random.Random | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app = app
+        self._platform: Platform = platform
+        self._params = app.params.quiz
+        self._rng = rng or random.SystemRandom()
+        self._clock = clock
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.decks = Decks(self._params.deck)
+
+    def turn(self, round_id: str) -> asyncio.Lock:
+        """Held by one at a time: who changes this round."""
+        return self._turns.setdefault(round_id, asyncio.Lock())
+
+    @property
+    def daily_faces(self) -> int:
+        """How many faces a daily set has."""
+        deck, most = self.decks.at_hand, self._params.daily
+        return most if deck is None else len(daily(deck, datetime.fromtimestamp(self._clock(), UTC).date(), most))
+
+    async def open_deck(self) -> None:
+        """At the start; without a deck everything but the quiz works."""
+        try:
+            deck = await self.decks.current()
+        except UserError as error:
+            _log.warning("no quiz for now: %s", error)
+        else:
+            _log.info("quiz deck %s with %d faces", deck.id, len(deck.faces))
+
+    # Rounds
+
+    async def start(self, account: Account, place: str | None, mode: Mode, length: int | None, t: Words) -> Shown:
+        """Begin a round, or go on with today's set. place: the server or group, None in direct messages, where there
+        is nobody else to play with. Raises NotNow, DeckErrors, OneSidedDeck, StorageError, DatabaseError.
+        """
+        deck = await self.decks.current()
+        round_id = secrets.token_urlsafe(6)
+        if mode == "daily":
+            return await self._start_daily(account, place, deck, round_id, t)
+        if mode == "channel" and place is not None:
+            round = Round.channel(account.key, deck, length, self._params.answer_s)
+        else:
+            round = Round.solo(account.key, deck, length)
+        return await self._begin(account, place, deck, round_id, round, t)
+
+    async def stands(self, round_id: str, where: dict[str, str]) -> None:
+        """Keep where the message of a round stands."""
+        async with self.turn(round_id):
+            try:
+                open_ = await self._load(round_id)
+            except Refused:
+                return
+            open_.where = where
+            await self._save(open_)
+
+    async def press(self, account: Account, press: Press, t: Words, is_moderator: bool = False) -> Outcome:
+        """Do what a button says. is_moderator: may stop and reveal what others began. Raises UserErrors, for `said`."""
+        if press.deed == "rules":
+            return Outcome(note=rules(t).text)
+        open_ = await self._load(press.round_id)
+        try:
+            if press.deed == "answer":
+                return await self._answer(open_, account, press, t)
+            is_owner = account.key == open_.round.owner
+            if press.deed == "stop":
+                open_.round.stop(None if is_moderator else account.key)
+                return Outcome(await self._end(open_))
+            if not is_owner and open_.round.mode != "channel":
+                raise Refused("not_yours")
+            if open_.round.turns and press.number != open_.round.question.number:
+                raise Refused("other_face")
+            if press.deed == "next":
+                return Outcome(await self._next(open_))
+            if not (is_owner or is_moderator):
+                raise Refused("not_yours")
+            return Outcome(await self._reveal(open_, early=open_.round.mode == "channel"))
+        except Refused as refused:
+            # A message may show less than happened: the program may have ended before it was changed.
+            is_behind = refused.reason in ("already_answered", "too_late", "other_face", "not_revealed")
+            is_players = open_.round.mode == "channel" or account.key == open_.round.owner
+            shown = await self._shown(open_) if is_behind and is_players else None
+            return Outcome(shown, refusal(t, refused))
+
+    async def time_up(self, round_id: str) -> Shown | None:
+        """Do what is due in a round; what its message shows from now on, None when nothing was due."""
+        try:
+            open_ = await self._load(round_id)
+        except Refused:
+            return None
+        now = self._clock()
+        if open_.round.phase == "asking" and open_.round.mode == "channel" and open_.round.can_reveal(now):
+            return await self._reveal(open_)
+        if now >= open_.idle_at:
+            open_.round.stop(None)
+            return await self._end(open_)
+        return None
+
+    async def now(self, round_id: str) -> Shown | None:
+        """What the message of a round is to show; None when the round is over."""
+        try:
+            return await self._shown(await self._load(round_id))
+        except Refused:
+            return None
+
+    async def due(self) -> list[tuple[str, float]]:
+        """The open rounds in which something happens without a click, and when: to be asked for after a start."""
+        found = []
+        for saved in await asyncio.to_thread(self._app.records.rounds, self._platform):
+            try:
+                due_at = _opened(saved).due_at
+            except UnreadableRound as error:
+                _log.warning("round %s: %s", saved.id, error)
+                continue
+            if due_at is not None:
+                found.append((saved.id, due_at))
+        return found
+
+    async def abandon(self, round_id: str) -> None:
+        """The message of a round has been deleted; what was answered stays."""
+        await asyncio.to_thread(self._app.records.drop_round, round_id)
+
+    async def own_data(self, account: Account) -> dict[str, Any]:
+        """`Records.my_data`, less the truth about a face that somebody is just looking at, and less other players."""
+        data = await asyncio.to_thread(self._app.records.my_data, account)
+        keys = {f"{row['platform']}:{row['id']}" for row in data["accounts"]}
+        for row in data["open_rounds"]:
+            row["state"] = own_part(row["state"], keys)
+        return data
+
+    # Steps of a round
+
+    async def _start_daily(self, account: Account, place: str | None, deck: Deck, round_id: str, t: Words) -> Shown:
+        records, today = self._app.records, datetime.fromtimestamp(self._clock(), UTC).date()
+        begun = await asyncio.to_thread(records.begin_daily, account, today, round_id)
+        async with self.turn(begun):
+            saved = await asyncio.to_thread(records.load_round, begun)
+            if saved is not None:
+                if saved.platform != self._platform:
+                    raise NotNow(t("You have begun today's set in another app. Go on there, or come back tomorrow."))
+                open_ = _opened(saved)
+                if open_.round.owner != account.key:
+                    raise NotNow(t("You have begun today's set with another account. Go on there."))
+                return await self._shown(open_)
+            answers = await asyncio.to_thread(records.answers, account, _OF_DAY)
+            done = {answer.face_id: answer.deck_id for answer in answers if answer.day == today}
+            round = Round.daily(account.key, deck, today, self._params.daily, done)
+            if not round.queue or any(deck_id != deck.id for deck_id in done.values()):
+                raise NotNow(t("You have played today's set. The next one begins at midnight (UTC)."))
+            return await self._begin(account, place, deck, begun, round, t)
+
+    async def _begin(
+        self, account: Account, place: str | None, deck: Deck, round_id: str, round: Round, t: Words
+    ) -> Shown:
+        server = f"{self._platform}:{place}" if place else None
+        names = {account.key: account.name} if account.name else {}
+        open_ = OpenRound(round_id, round, server, t.language, self._clock(), names=names)
+        history = await self._history(open_)
+        round.next(deck, history, self._rng, self._clock(), self._params.stumbles)
+        shown = await self._shown(open_)  # before it is saved: a face that cannot be shown is not asked
+        await self._save(open_)
+        return shown
+
+    async def _answer(self, open_: OpenRound, account: Account, press: Press, t: Words) -> Outcome:
+        confidence = STEPS[press.step].confidence
+        open_.round.answer(account.key, press.said, confidence, self._clock(), press.number)
+        if account.name:
+            open_.names[account.key] = account.name
+        if open_.round.mode != "channel":
+            return Outcome(await self._reveal(open_))
+        self._touch(open_)
+        await self._save(open_)
+        label = answer_label(t, press.said, confidence)
+        return Outcome(note=t("Noted: {answer}. The truth comes when the time is up.", answer=label), counted=True)
+
+    async def _next(self, open_: OpenRound) -> Shown:
+        deck = await self.decks.current()
+        history = await self._history(open_)
+        try:
+            question = open_.round.next(deck, history, self._rng, self._clock(), self._params.stumbles)
+        except Refused as refused:
+            if refused.reason != "deck_changed":
+                raise
+            open_.round.stop(None)
+            question = None
+        if question is None:
+            return await self._end(open_)
+        self._touch(open_)
+        shown = await self._shown(open_)
+        await self._save(open_)
+        return shown
+
+    async def _reveal(self, open_: OpenRound, early: bool = False) -> Shown:
+        """Reveal, and keep the answers. early: whoever began a round for a channel need not wait for its timer."""
+        at = self._clock()
+        told = open_.round.reveal(at, early=early)
+        self._touch(open_)
+        added = await asyncio.to_thread(self._app.records.add_answers, answers_of(open_, told, at))
+        self._app.metrics.quiz_answers.labels(self._platform).inc(added)
+        await self._save(open_)
+        return await self._shown(open_)
+
+    async def _end(self, open_: OpenRound) -> Shown:
+        await asyncio.to_thread(self._app.records.drop_round, open_.id)
+        return ended(words(open_.language), open_)
+
+    async def _shown(self, open_: OpenRound) -> Shown:
+        t = words(open_.language)
+        if open_.round.phase == "asking":
+            turn = open_.round.turns[-1]
+            deck = self.decks.of(turn.deck) or await self.decks.current()
+            return asking(t, open_, await asyncio.to_thread(deck.picture, turn.face))
+        told = open_.round.reveal(self._clock())
+        known = self.decks.of(told.deck)
+        try:
+            if known is None:
+                return revealed(t, open_, told, None, (), None)
+            files = await asyncio.gather(
+                asyncio.to_thread(known.picture, told.face), asyncio.to_thread(known.heatmap, told.face)
+            )
+        except UserError as error:
+            _log.warning("a face is shown no more: %s", error)
+            return revealed(t, open_, told, None, (), None)
+        return revealed(t, open_, told, known.face(told.face), files, known.attribution(told.face))
+
+    async def _history(self, open_: OpenRound) -> list[Answer]:
+        if open_.round.mode != "solo":
+            return []
+        return await asyncio.to_thread(self._app.records.answers, Account.of(open_.round.owner), _HISTORY)
+
+    def _touch(self, open_: OpenRound) -> None:
+        open_.touched_at = self._clock()
+
+    async def _load(self, round_id: str) -> OpenRound:
+        """Raises Refused (over) for a round that is there no more, and UnreadableRound."""
+        saved = await asyncio.to_thread(self._app.records.load_round, round_id)
+        if saved is None or saved.platform != self._platform:
+            raise Refused("over")
+        return _opened(saved)
+
+    async def _save(self, open_: OpenRound) -> None:
+        owner = [open_.round.owner] if open_.round.owner else []
+        players = [Account.of(key) for key in dict.fromkeys([*owner, *open_.names])]
+        await asyncio.to_thread(
+            self._app.records.save_round, open_.id, platform=self._platform, kind=open_.round.mode,
+            state=open_.to_json(), expires=datetime.fromtimestamp(open_.expires_at, UTC), players=players,
+            server=open_.server,
+        )  # fmt: skip
+
+
+def _opened(saved: SavedRound) -> OpenRound:
+    return OpenRound.from_json(saved.id, saved.server, saved.state)

@@ -1,0 +1,116 @@
+"""`python -m bot discord` as a process of its own, over plain HTTP and WebSocket on loopback, from start to SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bot_bundles import write_small_bundle
+from tests.discord_server import DiscordServer, Threaded, in_thread
+from tests.discord_stage import PATIENCE_S, png
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def command(
+    folder: Path, served: Threaded | None, token: str | None, **options: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The command at the stand-in's addresses; ended when the block ends."""
+    sets = {
+        "database": f"sqlite:///{folder}/bot.db",
+        "monitor.port": "null",
+        "network.allow": "[127.0.0.1]",
+        "bundle": f"file://{folder}/bundle",
+        **options,
+    }
+    if served is not None:
+        sets |= {"discord.api_url": served.address.api_url, "discord.gateway_url": served.address.gateway_url}
+    arguments = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
+    environment = {name: value for name, value in os.environ.items() if name != "DISCORD_TOKEN"}
+    environment |= {"PYTHONUNBUFFERED": "1"} | ({"DISCORD_TOKEN": token} if token is not None else {})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bot", "discord", "--params", "params/bot.yaml", *arguments],
+        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def worker_of(process: subprocess.Popen[str]) -> int:
+    """The newest child: the process that looks at pictures."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return max(map(int, children))
+
+
+@pytest.mark.slow
+def test_a_day_in_short(tmp_path: Path) -> None:
+    write_small_bundle(tmp_path / "bundle")
+    with in_thread(lambda: DiscordServer(shards=2)) as served:
+        server = served.server
+        token_file = tmp_path / "token"
+        token_file.write_text(server.token + "\n")
+        with command(tmp_path, served, None, **{"discord.token_file": str(token_file)}) as process:
+            served.run(server.next("commands", timeout=PATIENCE_S))
+            for _ in range(2):  # a session for each shard
+                served.run(server.next("ready", timeout=PATIENCE_S))
+            for guild in (server.guild, server.other):
+                used = served.run(server.alice.slash("check", guild["general"], image=("a.png", png())))
+                assert served.run(used.response(timeout=PATIENCE_S)).files
+            worker = worker_of(process)
+            os.kill(worker, signal.SIGSTOP)
+            used = served.run(server.alice.slash("check", server.guild["general"], image=("a.png", png())))
+            served.run(used.acknowledged(timeout=PATIENCE_S))
+            os.kill(worker, signal.SIGKILL)
+            assert served.run(used.response(lambda m: m.files, timeout=PATIENCE_S)).files
+            assert len([state for state in used.shown if state.files]) == 1
+            worker = worker_of(process)
+            os.kill(worker, signal.SIGSTOP)
+            last = served.run(server.alice.slash("check", server.guild["general"], image=("a.png", png())))
+            served.run(last.acknowledged(timeout=PATIENCE_S))
+            process.send_signal(signal.SIGTERM)
+            os.kill(worker, signal.SIGCONT)
+            assert served.run(last.response(lambda m: m.files, timeout=PATIENCE_S)).files
+            _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 143
+        assert errors.splitlines()[-1] == "terminated"
+        assert "Traceback" not in errors
+        assert re.search(
+            r"ready as .*, servers: 2, model: test-.*, invite: https://discord\.com/oauth2/authorize\?", errors
+        )
+        assert server.token not in errors
+        served.run(server.until(lambda: not server.gateway.connections, "a connection is still open"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["rest", "gateway"])
+def test_a_wrong_token(tmp_path: Path, how: str) -> None:
+    write_small_bundle(tmp_path / "bundle")
+    with in_thread() as served:
+        token = served.server.token if how == "gateway" else "wrong.token.here"
+        served.server.gateway.refuse_identify = [4004] * 3
+        with command(tmp_path, served, token) as process:
+            out, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("error: Discord does not accept the token; ")
+    assert token not in out + errors
+    assert "Traceback" not in errors
+
+
+def test_no_token(tmp_path: Path) -> None:
+    with command(tmp_path, None, None) as process:
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert errors.startswith("error: no token: set DISCORD_TOKEN or discord.token_file; ")
+    assert errors.count("\n") == 1
