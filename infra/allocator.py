@@ -1,7 +1,8 @@
-"""Memory that was freed, kept by the process for what comes next."""
+"""Memory that was freed: kept by the process for what comes next, or given back."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 
 _M_TRIM_THRESHOLD = -1  # malloc.h of glibc
@@ -23,3 +24,9 @@ def keep_freed_memory(kept_bytes: int) -> None:
     mallopt(_M_MMAP_THRESHOLD, min(kept_bytes, 32 * 2**20))
     mallopt(_M_TRIM_THRESHOLD, kept_bytes)
     mallopt(_M_ARENA_MAX, 1)  # threads would keep heaps of their own
+
+
+def give_back_freed_memory() -> None:
+    """Let the system have all pages that this process holds and does not use. Without glibc nothing happens."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -654,6 +655,7 @@ def test_threads_that_write_at_once_lose_nothing_and_make_one_person(both: Recor
             for n in range(15):
                 play(both, ANN, answer(n, round_id=f"of {thread}"))
                 both.change_settings("discord", "2000", **changes[thread % 2])
+                both.open_channel("discord", "3000", f"{thread}{n}", True)
         except BaseException as error:
             troubles.append(error)
 
@@ -665,6 +667,43 @@ def test_threads_that_write_at_once_lose_nothing_and_make_one_person(both: Recor
     assert troubles == []
     assert both.totals() == Totals(people=1, answers=60, right=60, results=0, claims=0)
     assert both.settings("discord", "2000") == PlaceSettings(ephemeral=True, timezone="Asia/Tokyo")
+    assert len(both.settings("discord", "3000").channels) == 60
+    assert "10" not in both.open_channel("discord", "3000", "10", False).channels
+
+
+def test_deletions_at_once_are_erased_at_once(records: Records, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [Account("discord", f"90000000000000{n}", f"Somebody {n}") for n in range(10)]
+    for person in people:
+        play(records, person, answer(1))
+    vacuums: list[str] = []
+
+    @sa.event.listens_for(sa.engine.Engine, "before_cursor_execute")
+    def _count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "VACUUM":
+            vacuums.append(statement)
+            sleep(0.3)
+
+    threads = [threading.Thread(target=records.forget, args=(person,)) for person in people]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    sa.event.remove(sa.engine.Engine, "before_cursor_execute", _count)
+    assert 1 <= len(vacuums) <= 3
+    assert not any(b"Somebody" in part.read_bytes() for part in file.parent.iterdir())
+
+
+def test_it_is_known_whether_the_database_is_there(records: Records, file: Path) -> None:
+    records.try_out()
+    seen = [records.is_well]
+    records.close()
+    kept = file.read_bytes()
+    file.write_bytes(b"not a database " * 500)
+    with pytest.raises(DatabaseError):
+        records.try_out()
+    seen.append(records.is_well)
+    assert seen == [True, False]
+    file.write_bytes(kept)
 
 
 def test_no_answer_slips_in_while_a_person_is_forgotten(both: Records) -> None:

@@ -370,6 +370,35 @@ def test_the_champion_is_followed_and_what_cannot_be_used_changes_nothing(
     assert children() == before
 
 
+def test_no_trouble_of_any_kind_ends_the_watch_over_the_process(
+    bundle: str, nursery: Nursery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked_up = []
+
+    def look_up(settings: BotParams) -> str:
+        looked_up.append(settings)
+        if len(looked_up) == 2:
+            raise RuntimeError("can't start new thread")
+        return bundle_url(settings)
+
+    monkeypatch.setattr("bot.worker.keeper.bundle_url", look_up)
+
+    async def work() -> None:
+        async with DetectorDesk(params(bundle, reload_s=0.05), nursery=nursery) as desk:
+            await until(lambda: len(looked_up) > 3)
+            assert "can't start new thread" in caplog.text
+            os.kill(desk.pids[0], signal.SIGKILL)
+            assert isinstance(await desk.check(PHOTO, ANN, QUICK), Checked)
+            assert desk.is_healthy
+
+    run(work())
+
+
+def test_the_process_is_the_first_to_go_where_memory_ends(served: Served) -> None:
+    (pid,) = served.desk.pids
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())
+
+
 async def _down_and_up(desk: DetectorDesk, tmp_path: Path) -> None:
     """A network that cannot be loaded any more: who waits is told, and all is well once it is back."""
     shutil.move(tmp_path / "other", tmp_path / "away")

@@ -50,6 +50,8 @@ from bot.chat.refusals import (
     NoPicture,
     NotAllowed,
     NotAPictureLink,
+    OldButton,
+    OwnMessage,
     friendly,
     is_unexpected,
 )
@@ -217,7 +219,8 @@ def test_how_to_read_has_a_button_and_strays_are_none() -> None:
 
 SECRET = "https://cdn.example.org/x?token=s3cr3t"
 TROUBLES: list[Exception] = [
-    NoPicture(), FileTooLarge(25 * 2**20), NotAPictureLink(), NotAllowed(), ModelChanged(),
+    NoPicture(), FileTooLarge(25 * 2**20), NotAPictureLink(), NotAllowed(), OwnMessage(), OldButton(),
+    ModelChanged(),
     NotAnImage(SECRET), TruncatedImage(SECRET), ImageTooLarge(SECRET), UnsupportedImage(SECRET), ImageRefused(SECRET),
     UnsafeUrl(SECRET), BlockedAddress(SECRET), BodyTooLarge(SECRET), TimedOut(SECRET), ConnectionFailed(SECRET),
     StatusError(SECRET, status=403), DatabaseError(SECRET), BundleError(SECRET), NoDeck(SECRET), UserError(SECRET),

@@ -47,6 +47,7 @@ def _calm(request: pytest.FixtureRequest) -> Iterator[None]:
         found: Stage = request.getfixturevalue("stage")
         found.server.faults.waiting.clear()
         found.server.gateway.acknowledges = True
+        found.server.gateway.rewrite = lambda event, data: data
 
 
 def check_answer(message: Message) -> None:
@@ -335,6 +336,72 @@ def test_the_button_of_an_older_model(stage: Stage) -> None:
     stage.run(scenario())
 
 
+def test_a_button_that_nothing_belongs_to(stage: Stage) -> None:
+    async def scenario() -> None:
+        server = stage.server
+        mine = server.messages[(await stage.still_talks()).id]
+        mine.components = json.loads(json.dumps(mine.components).replace("layer:0:", "former:0:"))
+        used = await server.bob.click(mine, mine.labels[0])
+        assert "no longer works" in (await used.response(timeout=PATIENCE_S)).text
+
+    stage.run(scenario())
+
+
+def test_the_menu_gives_nothing_away_about_the_bots_own_messages(stage: Stage) -> None:
+    async def scenario() -> None:
+        server = stage.server
+        used = await server.alice.context_menu("Is this real?", server.messages[(await stage.still_talks()).id])
+        answer = await used.response(timeout=PATIENCE_S)
+        assert answer.is_ephemeral
+        assert "is mine" in answer.text
+        assert not answer.files
+
+    stage.run(scenario())
+
+
+# Events with less in them than discord.py wants, as proxies send them
+
+
+def _thin(event: str, data: Any) -> Any:
+    """Only what an answer cannot do without; files stay in the attachments, embeds name them as they were sent."""
+    keys = {
+        "INTERACTION_CREATE": ("id", "type", "token", "data", "guild_id", "channel_id", "member", "message"),
+        "MESSAGE_CREATE": ("id", "channel_id", "guild_id", "content", "author", "attachments", "timestamp", "mentions"),
+    }
+    if event not in keys:
+        return data
+    thin = json.loads(json.dumps({key: data[key] for key in keys[event] if key in data}))
+    if "member" in thin:
+        user = {key: data["member"]["user"][key] for key in ("id", "username")}
+        thin["member"] = {"user": user, "permissions": data["member"]["permissions"]}
+    for attachment in thin["data"].get("resolved", {}).get("attachments", {}).values() if "data" in thin else ():
+        del attachment["proxy_url"], attachment["size"]
+    shown = thin.get("message")
+    if shown is not None:
+        for embed in shown["embeds"]:
+            for part, name in (("image", "panel-1.png"), ("thumbnail", "seen-1.png")):
+                shown["attachments"].append({"id": "1", "filename": name, "url": embed[part]["url"]})
+                embed[part] = {"url": f"attachment://{name}"}
+        for key in ("type", "edited_timestamp", "flags", "mentions", "tts"):
+            del shown[key]
+        shown["content"] = None
+    return thin
+
+
+def test_thin_events(stage: Stage) -> None:
+    async def scenario() -> None:
+        server = stage.server
+        server.gateway.rewrite = _thin
+        used = await server.alice.slash("check", server.guild["general"], image=("a.png", png()))
+        answer = await used.response(timeout=PATIENCE_S)
+        check_answer(answer)
+        layer = await (await server.bob.click(answer, _layers(answer)[0])).response(timeout=PATIENCE_S)
+        assert opened(layer.files["panel-1.png"])
+        check_answer(await stage.still_talks())
+
+    stage.run(scenario())
+
+
 # Things go wrong
 
 
@@ -451,6 +518,18 @@ MALFORMED: list[tuple[str, Any]] = [
     ("RESUMED", None),
     ("NO_SUCH_EVENT", {"a": 1}),
 ]  # fmt: skip
+
+
+def test_commands_that_could_not_be_registered_at_once(stage: Stage) -> None:
+    async def scenario() -> None:
+        server = stage.server
+        await stage.leave()
+        known = len(server.entries("commands"))
+        server.fail("PUT /applications/*/commands", 503)
+        await stage.enter()
+        await server.until(lambda: len(server.entries("commands")) > known, "no commands came", PATIENCE_S / 4)
+
+    stage.run(scenario())
 
 
 def test_malformed_events(stage: Stage) -> None:

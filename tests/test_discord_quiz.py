@@ -303,6 +303,17 @@ def test_a_timer_outlives_a_restart(stage: QuizStage) -> None:
     stage.run(scenario())
 
 
+def test_a_timer_outlives_the_interaction(stage: QuizStage) -> None:
+    async def scenario() -> None:
+        server = stage.server
+        asked = await begin(server.alice, server.guild["chat"], mode="channel", length=5)
+        for interaction in server.interactions.values():
+            interaction.created -= 16 * 60
+        check_reveal(await shows(stage, asked, lambda m: "It is" in m.text), truth_of(stage, asked))
+
+    stage.run(scenario())
+
+
 def test_a_message_that_was_deleted_ends_its_round(stage: QuizStage) -> None:
     async def scenario() -> None:
         server = stage.server

@@ -7,14 +7,15 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bot.chat.found import MIB, Candidate, fetch
 from bot.chat.manners import speaks
-from bot.chat.refusals import is_unexpected
-from bot.chat.waiting import Place, Progress, Turn
+from bot.chat.refusals import JustForgotten, is_unexpected
+from bot.chat.waiting import Place, Progress, Shares, Turn, Turns
 from bot.monitor import Metrics, Monitor
 from bot.params import BotParams
 from bot.records import Account, PlaceSettings, Platform, Records
@@ -26,9 +27,15 @@ _log = logging.getLogger("bot.app")
 
 USER_AGENT = "faces-bot/1"
 _PURGE_EVERY_S = 3600.0
+_TRY_EVERY_S = 30.0  # whether the database is there, for /healthz
 _REMEMBERED = 10_000  # places and people whose choices are kept in memory
 _FETCHES = 3  # tries; CDNs and proxies have bad moments
 _FETCH_PAUSE_S = 0.5
+# Downloads at once; others wait. Slow sites and large files of one person hold up that person only, of one server that
+# server, and what is on its way for all together fits into memory.
+_FETCHES_PER_USER, _FETCHES_PER_SERVER, _FETCHES_IN_ALL = 4, 12, 32
+_THREADS = 32  # that wait for the database, names and files; the six that two cores have by default are soon used up
+_FORGET_EVERY_S = 60.0  # of one person: to erase a large database takes seconds, in which nobody writes
 
 Found = TypeVar("Found")
 
@@ -62,13 +69,18 @@ class App:
         self.records = records
         self.http = http
         self.metrics = metrics
-        self.checks: dict[str, Callable[[], bool]] = {"detector": lambda: self.desk.is_healthy}
+        self.checks: dict[str, Callable[[], bool]] = {
+            "detector": lambda: self.desk.is_healthy, "records": lambda: self.records.is_well,
+        }  # fmt: skip
         self._places: OrderedDict[tuple[Platform, str], PlaceSettings] = OrderedDict()
         self._languages: OrderedDict[str, str | None] = OrderedDict()
+        self._forgotten: OrderedDict[str, float] = OrderedDict()  # when, by a monotonic clock
         self._layers: dict[str, tuple[str, ...]] = {}
-        self._last_turn = asyncio.Event()
-        self._last_turn.set()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
+        self._users, self._servers = Shares(_FETCHES_PER_USER), Shares(_FETCHES_PER_SERVER)
+        self._unsaved: list[tuple[Checked, Account]] = []
+        self._saving = asyncio.Lock()
+        self._saves: set[asyncio.Task[None]] = set()
 
     # Pictures
 
@@ -83,7 +95,7 @@ class App:
 
         progress: told where the first that still waits stands in the queue, not at once and not often.
         """
-        turns = [self._take_turn() for _ in candidates]
+        turns = [self._turns.take(request.asker.server) for _ in candidates]
         place = Place(progress)
         looks = [
             self._look(candidate, request, want, turn, place) for candidate, turn in zip(candidates, turns, strict=True)
@@ -121,6 +133,11 @@ class App:
         _keep(self._places, (platform, place), changed)
         return changed
 
+    async def open_channel(self, platform: Platform, place: str, channel: str, is_open: bool) -> None:
+        """Open one channel or close it; raises what `Records.open_channel` raises."""
+        changed = await asyncio.to_thread(self.records.open_channel, platform, place, channel, is_open)
+        _keep(self._places, (platform, place), changed)
+
     async def forget_place(self, platform: Platform, place: str) -> None:
         """The bot has left the place."""
         self._places.pop((platform, place), None)
@@ -130,6 +147,21 @@ class App:
         """Keep a person's choice; raises what `Records.set_person_language` raises."""
         await asyncio.to_thread(self.records.set_person_language, account, language)
         _keep(self._languages, account.key, language)
+
+    async def forget(self, account: Account) -> dict[str, int]:
+        """Delete everything of a person; raises JustForgotten, and what `Records.forget` raises."""
+        now = time.monotonic()
+        if now < self._forgotten.get(account.key, float("-inf")) + _FORGET_EVERY_S:
+            raise JustForgotten
+        _keep(self._forgotten, account.key, now)
+        await self.saved()
+        try:
+            gone = await asyncio.to_thread(self.records.forget, account)
+        except Exception:
+            self._forgotten.pop(account.key, None)
+            raise
+        self.forget_choices(account)
+        return gone
 
     def forget_choices(self, account: Account) -> None:
         """The person's data were deleted or joined with another's: nothing is to be remembered here either."""
@@ -154,9 +186,11 @@ class App:
             raise
 
     async def saved(self) -> None:
-        """Wait for what is being written down."""
-        while self._writes:
-            await asyncio.wait(set(self._writes))
+        """Wait until the results of all answers so far are written down."""
+        async with self._saving:
+            unsaved, self._unsaved = self._unsaved, []
+            if unsaved:
+                await asyncio.to_thread(self._save, unsaved)
 
     async def _look(
         self, candidate: Candidate, request: Request, want: Want, turn: Turn, place: Place
@@ -164,7 +198,8 @@ class App:
         began = time.monotonic()
         try:
             try:
-                data = await self.fetch(candidate)
+                async with self._users.of(request.asker.user), self._servers.of(request.asker.server):
+                    data = await self.fetch(candidate)
                 await turn.come()
                 ticket = self.desk.submit(data, request.asker, replace(want, name=candidate.name))
             finally:
@@ -178,7 +213,10 @@ class App:
             return error
         self.metrics.verdicts.labels(checked.verdict.verdict).inc()
         self.metrics.verdict_seconds.observe(time.monotonic() - began)
-        self._write(self._save(checked, request.account))
+        self._unsaved.append((checked, request.account))
+        task = asyncio.create_task(self.saved())  # of many at once the first saves all
+        self._saves.add(task)
+        task.add_done_callback(self._saves.discard)
         return checked
 
     async def fetch(self, candidate: Candidate) -> bytes:
@@ -192,21 +230,19 @@ class App:
             await asyncio.sleep(_FETCH_PAUSE_S)
         raise AssertionError("the last try returns or raises")
 
-    async def _save(self, checked: Checked, account: Account) -> None:
-        verdict = checked.verdict
-        try:
-            await asyncio.to_thread(
-                self.records.add_result,
-                checked.sha256, verdict=verdict.verdict, p_fake=verdict.p_fake, model=verdict.model, asker=account,
-            )  # fmt: skip
-        except Exception as error:
-            self.metrics.errors.labels("bot", "records").inc()
-            _log.warning("a result could not be kept: %s", error, exc_info=is_unexpected(error))
-
-    def _write(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+    def _save(self, unsaved: Sequence[tuple[Checked, Account]]) -> None:
+        """In a thread. What cannot be kept is let go: nobody waits for it, and memory has an end."""
+        for done, (checked, account) in enumerate(unsaved):
+            verdict = checked.verdict
+            try:
+                self.records.add_result(
+                    checked.sha256, verdict=verdict.verdict, p_fake=verdict.p_fake, model=verdict.model, asker=account
+                )
+            except Exception as error:
+                lost = len(unsaved) - done
+                self.metrics.errors.labels("bot", "records").inc(lost)
+                _log.warning("results could not be kept, %d: %s", lost, error, exc_info=is_unexpected(error))
+                return
 
     def _remember(self, checked: Checked) -> Checked:
         if checked.verdict.layers and checked.verdict.model not in self._layers:
@@ -215,27 +251,25 @@ class App:
             self._layers[checked.verdict.model] = tuple(layer.name for layer in checked.verdict.layers)
         return checked
 
-    def _take_turn(self) -> Turn:
-        turn = Turn(self._last_turn)
-        self._last_turn = turn.passed
-        return turn
-
 
 @asynccontextmanager
 async def open_app(params: BotParams) -> AsyncIterator[App]:
     """Start the detector, open the records, serve /healthz and /metrics. Raises UserErrors: BundleError, NoChampion,
     DatabaseError, MonitorError …
     """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     metrics = Metrics()
     records = await asyncio.to_thread(Records, params.database, keep_days=params.keep_days)
     network = params.network
     http = HttpClient(
-        user_agent=USER_AGENT, allow=network.allow, max_bytes=int(network.max_mb * MIB), total_s=network.timeout_s
-    )
+        user_agent=USER_AGENT, allow=network.allow, max_bytes=int(network.max_mb * MIB), total_s=network.timeout_s,
+        connections=_FETCHES_IN_ALL,
+    )  # fmt: skip
     try:
         async with DetectorDesk(params) as desk, http:
             app = App(params, desk, records, http, metrics)
             metrics.watch("bot_waiting", "Pictures that wait.", lambda: desk.waiting)
+            metrics.watch("bot_worker_restarts", "Worker processes that died or hung.", lambda: desk.restarts)
             async with Monitor(params.monitor, metrics, app.checks):
                 housekeeping = asyncio.create_task(_keep_house(app))
                 try:
@@ -248,13 +282,17 @@ async def open_app(params: BotParams) -> AsyncIterator[App]:
 
 
 async def _keep_house(app: App) -> None:
+    purge_at = float("-inf")
     while True:
+        is_due = time.monotonic() >= purge_at
         try:
-            await asyncio.to_thread(app.records.purge)
+            await asyncio.to_thread(app.records.purge if is_due or not app.records.is_well else app.records.try_out)
+            if is_due:
+                purge_at = time.monotonic() + _PURGE_EVERY_S
         except Exception as error:
             app.metrics.errors.labels("bot", "records").inc()
-            _log.warning("what has expired could not be deleted: %s", error, exc_info=is_unexpected(error))
-        await asyncio.sleep(_PURGE_EVERY_S)
+            _log.warning("the records cannot be kept in order: %s", error, exc_info=is_unexpected(error))
+        await asyncio.sleep(_TRY_EVERY_S)
 
 
 def _keep(remembered: OrderedDict[Any, Any], key: Any, value: Any) -> None:

@@ -5,6 +5,9 @@ UserError
 ├── FileTooLarge     the file is larger than may be downloaded
 ├── NotAPictureLink  a link leads to something else
 ├── NotAllowed       the person, or the place, may not do this
+├── OwnMessage       the bot is asked about what it has sent itself
+├── OldButton        a button that nothing belongs to any more
+├── JustForgotten    the person's data were deleted a moment ago
 └── ModelChanged     a button belongs to a model that has been replaced since
 """
 
@@ -63,6 +66,27 @@ class NotAllowed(UserError):  # noqa: N818 – says what happened
         super().__init__("whoever asked may not do this here")
 
 
+class JustForgotten(UserError):  # noqa: N818 – says what happened
+    """The person's data were deleted a moment ago, which is dear."""
+
+    def __init__(self) -> None:
+        super().__init__("the person's data were deleted a moment ago")
+
+
+class OwnMessage(UserError):  # noqa: N818 – says what was asked about
+    """The bot is asked about a message of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("the message is the bot's own")
+
+
+class OldButton(UserError):  # noqa: N818 – says what the button is
+    """Nothing belongs to this button any more."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing belongs to this button any more")
+
+
 class ModelChanged(UserError):  # noqa: N818 – says what happened
     """The model that gave the answer has been replaced since."""
 
@@ -81,6 +105,9 @@ _LINES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
         later("This link does not lead to a picture. Open the picture itself and send its link, or save it."),
     ),
     (NotAllowed, later("You may not do that here. Ask somebody who manages this place.")),
+    (JustForgotten, later("I have deleted everything about you a moment ago. Try again in a minute.")),
+    (OwnMessage, later("That message is mine. Use this on the message with the picture you mean.")),
+    (OldButton, later("This button no longer works. Ask again to get new ones.")),
     (ModelChanged, later("I have a newer model since this answer. Send the picture again to see what it says.")),
     (AnimatedImage, later("This picture has several frames or pages. Send one of them as PNG or JPEG.")),
     (UnsupportedImage, later("I can't open this kind of picture (HEIC, for one). Convert it to JPEG or PNG first.")),

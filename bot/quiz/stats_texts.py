@@ -135,10 +135,12 @@ def _learning(t: Words, of: Stats) -> list[str]:
 
 
 def _duel(t: Words, duel: Duel) -> list[str]:
-    both = t(
-        "On the same {faces} faces: you {right} right, {points} points; "
+    both = t.n(
+        "On the same face: you {right} right, {points} points; "
         "the machine {machine_right} right, {machine_points} points.",
-        faces=duel.faces, right=duel.right, points=signed(t, duel.points),
+        "On the same {count} faces: you {right} right, {points} points; "
+        "the machine {machine_right} right, {machine_points} points.",
+        duel.faces, right=duel.right, points=signed(t, duel.points),
         machine_right=duel.machine_right, machine_points=signed(t, duel.machine_points),
     )  # fmt: skip
     if duel.machine_unsure:

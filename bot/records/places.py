@@ -31,6 +31,15 @@ def change_settings(
     return settings
 
 
+def open_channel(
+    connection: sa.Connection, platform: str, place: str, channel: str, is_open: bool, at: float
+) -> PlaceSettings:
+    """Open a channel or close it. Raises ParamsError where too many are open."""
+    others = [each for each in read_settings(connection, platform, place).channels if each != channel]
+    channels = [*others, channel] if is_open else others
+    return change_settings(connection, platform, place, {"channels": tuple(channels)}, at)
+
+
 def forget_place(connection: sa.Connection, platform: str, place: str) -> None:
     """Delete the settings and open rounds of a place; answers and claims stay their people's, without it."""
     s, server = schema.settings, f"{platform}:{place}"

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from bot.records import people, pictures, places, privacy, quiz, schema
 from bot.records.database import Database
 from bot.records.rows import Account, Answer, ClaimedPicture, Platform, Result, SavedRound, Standing, Totals
@@ -34,6 +36,16 @@ class Records:
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the database could be read from when last tried, and written to; `try_out` tries."""
+        return self._database.is_well
+
+    def try_out(self) -> None:
+        """Ask the database for next to nothing."""
+        with self._database.reading() as connection:
+            connection.execute(sa.select(schema.people.c.id).limit(1))
 
     def __enter__(self) -> Records:
         return self
@@ -84,6 +96,11 @@ class Records:
         """Change some, all or none of them. Raises ParamsError (a UserError) for what cannot be."""
         with self._database.writing() as connection:
             return places.change_settings(connection, platform, place, changes, self._at())
+
+    def open_channel(self, platform: Platform, place: str, channel: str, is_open: bool) -> PlaceSettings:
+        """Open one channel or close it, whatever others are. Raises ParamsError where too many are open."""
+        with self._database.writing() as connection:
+            return places.open_channel(connection, platform, place, channel, is_open, self._at())
 
     def forget_place(self, platform: Platform, place: str) -> None:
         """The bot has left: settings and open rounds go; answers and claims stay their people's, without the server."""

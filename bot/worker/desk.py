@@ -125,7 +125,7 @@ class DetectorDesk:
     @property
     def is_healthy(self) -> bool:
         """Whether pictures are taken, and a process answers or is on its way."""
-        return self._closed is None and self._keeper.failed_starts == 0
+        return self._closed is None and self._keeper.failed_starts == 0 and self._keeper.is_keeping
 
     @property
     def pids(self) -> tuple[int, ...]:

@@ -54,6 +54,11 @@ class Keeper:
         self._processes: set[WorkerProcess] = set()
 
     @property
+    def is_keeping(self) -> bool:
+        """Whether a process that ends is replaced."""
+        return not self._task.done()
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """The process in charge, and those before it that finish what they hold."""
         return tuple(process.pid for process in self._processes)
@@ -110,18 +115,20 @@ class Keeper:
             await asyncio.sleep(self._params.worker.reload_s)
             try:
                 champion, trouble = await asyncio.to_thread(bundle_url, self._params), ""
-            except UserError as error:
+            except Exception as error:  # of whatever kind: who ends here replaces no process any more
                 if str(error) != trouble:  # once, not every few seconds
                     trouble = str(error)
-                    log.warning("whether there is a new champion cannot be told: %s", error)
+                    log.warning("whether there is a new champion cannot be told: %s", error, exc_info=_is_ours(error))
                 continue
             if champion == url or clock() < stubborn.get(champion, 0):
                 continue
             try:
                 return await self._start(champion)
-            except UserError as error:
+            except Exception as error:
                 if champion not in stubborn:
-                    log.error("the new champion cannot be used, the one before goes on: %s", error)
+                    log.error(
+                        "the new champion cannot be used, the one before goes on: %s", error, exc_info=_is_ours(error)
+                    )
                 stubborn[champion] = clock() + _STUBBORN_S
 
     async def _replacement(self, dead: WorkerProcess) -> WorkerProcess:
@@ -133,14 +140,16 @@ class Keeper:
             await asyncio.sleep(delay)
             url = dead.url
             if self.failed_starts % 2:
-                with contextlib.suppress(UserError):
+                with contextlib.suppress(Exception):
                     url = await asyncio.to_thread(bundle_url, self._params)
             try:
                 return await self._start(url)
-            except (UserError, OSError) as error:
+            except Exception as error:
                 self.failed_starts += 1
                 delay = min(longest, max(shortest, 2 * delay))
-                log.error("the worker process does not start (%s); next try in %g s", error, delay)
+                log.error(
+                    "the worker process does not start (%s); next try in %g s", error, delay, exc_info=_is_ours(error)
+                )
             if self.failed_starts == PATIENCE:
                 self._down()
 
@@ -162,3 +171,8 @@ class Keeper:
         if self.current is worker:
             self.current = None
         self._lost(worker)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it is a mistake of the program, whose traceback is wanted."""
+    return not isinstance(error, UserError | OSError)

@@ -36,6 +36,11 @@ class Nursery:
             self._start()
             socket.send_fds(self._control, [b"w"], [end.fileno()])
 
+    def discard(self) -> None:
+        """End it, since it forks nothing any more; the next worker comes from another."""
+        if self._process is not None:
+            self._process.kill()
+
     async def close(self) -> None:
         """End it, and all workers with it; returns when it is gone."""
         if self._process is not None and self._control is not None:
@@ -62,10 +67,11 @@ class Nursery:
 
 
 def _environment() -> dict[str, str]:
-    # What looks at strangers' files has no business with the bot's tokens; AWS's may be needed to load the bundle.
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_TOKEN") or k.startswith("AWS_")}
+    # What looks at strangers' files has no business with the bot's tokens and its database's password; AWS's may be
+    # needed to load the bundle.
+    kept = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or not k.endswith(("_TOKEN", "PASSWORD"))}
     return {
-        # OpenMP's threads otherwise spin while they wait for each other (see bot/__main__.py).
+        # OpenMP's threads otherwise spin while they wait for each other (see bot/commands/check.py).
         "OMP_WAIT_POLICY": "PASSIVE",
         **kept,
         "OPENBLAS_NUM_THREADS": "1",  # no threads may run where processes are forked

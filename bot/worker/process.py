@@ -59,6 +59,8 @@ class WorkerProcess:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 self.card = await asyncio.shield(self._ready)
         except TimeoutError:
+            if not self.pid:
+                nursery.discard()
             raise StartFailed(f"the worker process was not ready within {_START_TIMEOUT_S:g} s") from None
         except OSError as error:
             raise StartFailed(f"the worker process cannot be started: {error.strerror}") from None

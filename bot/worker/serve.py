@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from bot.words import later
@@ -72,6 +73,7 @@ def work(descriptor: int) -> None:
     """Answer until the bot closes its end, or is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _end_with_parent()
+    _die_first()
     channel = ThreadChannel(socket.socket(fileno=descriptor))
     try:
         channel.send(Born(os.getpid()))
@@ -190,6 +192,12 @@ def _end_with_parent() -> None:
     """Closed sockets say so too, but nobody reads while modules are imported or a network is loaded. Linux only."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _die_first() -> None:
+    """Where memory ends, the kernel is to end the worker, which is replaced, and not the bot."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("900")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class Session:
 class Gateway:
     """acknowledges: answers heartbeats. refuse_identify: close codes for the next IDENTIFYs.
     invalid_sessions: how many of the next RESUMEs find no session any more. portal_intents: the privileged intents
-    that are switched on for the application.
+    that are switched on for the application. rewrite: what a proxy makes of the data of an event, by its name.
     """
 
     def __init__(self, server: DiscordServer) -> None:
@@ -106,6 +106,7 @@ class Gateway:
         self.portal_intents = PRIVILEGED
         self.refuse_identify: list[int] = []
         self.invalid_sessions = 0
+        self.rewrite: Callable[[str, Any], Any] = lambda event, data: data
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -245,7 +246,7 @@ class Gateway:
         """An event to every session that has the guild (none: direct messages) and one of these intents (0: any)."""
         for session in list(self.sessions.values()):
             if session.has(guild) and (not intents or session.intents & intents):
-                await session.dispatch(event, data)
+                await session.dispatch(event, self.rewrite(event, data))
 
     async def dispatch_message(self, event: str, message: Message) -> None:
         """A message, to every session that may know of it, with as much content as that session may see."""
@@ -257,7 +258,7 @@ class Gateway:
             if session.has(where.guild) and session.intents & wanted:
                 sees_all = bool(session.intents & MESSAGE_CONTENT)
                 shown = message_payloads.message(self._server, message, sees_all=sees_all, in_event=True)
-                await session.dispatch(event, shown)
+                await session.dispatch(event, self.rewrite(event, shown))
 
     async def dispatch_deletion(self, where: Channel, number: int) -> None:
         data = {"id": str(number), "channel_id": str(where.id)}

@@ -243,12 +243,12 @@ def _sha256_of(message: discord.Message | None) -> str | None:
 async def _seen(bot: DiscordBot, interaction: discord.Interaction[Any], picture: int) -> bytes:
     """What the network saw of a picture of the message. Raises NoPicture when it is not there, and HttpErrors."""
     message = interaction.message
-    url = None
-    if message is not None:
-        # Attachments that an embed shows are not listed among the message's own.
-        if picture < len(message.embeds):
-            url = message.embeds[picture].thumbnail.url
-        url = url or next((a.url for a in message.attachments if a.filename == seen_name(picture)), None)
+    if message is None:
+        raise NoPicture
+    # Discord lists attachments that an embed shows under that embed only; others may leave them where they were.
+    urls = [a.url for a in message.attachments if a.filename == seen_name(picture)]
+    urls += [embed.thumbnail.url or "" for embed in message.embeds[picture : picture + 1]]
+    url = next((url for url in urls if url.startswith(("https://", "http://"))), None)
     if url is None:
         raise NoPicture
     return await bot.app.fetch(Candidate(url, "photo"))

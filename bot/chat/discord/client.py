@@ -18,14 +18,18 @@ from bot.chat.discord.askers import PLATFORM
 from bot.chat.discord.endpoints import gateway_address
 from bot.chat.discord.features import register_all
 from bot.chat.discord.replies import defer, say_failed
+from bot.chat.refusals import OldButton
+from bot.chat.waiting import Order
 from bot.words import LANGUAGES, later, words
 from bot.worker import DeskClosed
 
 _log = logging.getLogger("bot.discord")
 
 RESTARTING = later("I am being restarted. Try again in a minute.")
+_OWNERLESS_S = 1.0  # of Discord's three, for a button to find whom it belongs to
+_HEARD = "heard"  # in an interaction's extras: somebody answers it
 _SYNC_PATIENCE_S = 10.0  # of the start, for the commands to be known
-_SYNC_RETRY_S = 60.0
+_SYNC_FIRST_PAUSE_S, _SYNC_LONGEST_PAUSE_S = 1.0, 60.0
 _PERMISSIONS = discord.Permissions(
     view_channel=True, send_messages=True, send_messages_in_threads=True, embed_links=True, attach_files=True,
     read_message_history=True,
@@ -57,6 +61,7 @@ class DiscordBot(discord.AutoShardedClient):
         self.gateway_url = gateway_address(params.gateway_url)
         self.tree = CommandTree(self)
         self.on_pictures: list[Callable[[discord.Message], Coroutine[Any, Any, None]]] = []
+        self.order = Order()  # by channel
         self.is_stopping = False
         self._underway: set[asyncio.Task[Any]] = set()
         self._unacknowledged = 0
@@ -110,6 +115,14 @@ class DiscordBot(discord.AutoShardedClient):
         for handle in self.on_pictures:
             self.spawn(handle(message))
 
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Say it when nobody feels meant by a button: that of an older version, or a made-up one."""
+        if interaction.type is not discord.InteractionType.component:
+            return
+        await asyncio.sleep(_OWNERLESS_S)
+        if not interaction.extras.get(_HEARD) and not self.is_closed():
+            await say_failed(interaction, OldButton())
+
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Know a new server's settings before its first command: it may have been here before."""
         await self.app.settings(PLATFORM, str(guild.id))
@@ -147,6 +160,7 @@ class DiscordBot(discord.AutoShardedClient):
         Discord gives up after 3 s (10062); 40060 says that another process of this bot was faster.
         """
         self.track()
+        interaction.extras[_HEARD] = True
         if self.is_stopping:
             await say_failed(interaction, DeskClosed(RESTARTING))
             return False
@@ -183,13 +197,15 @@ class DiscordBot(discord.AutoShardedClient):
 
     async def _sync_commands(self) -> None:
         """Tell Discord the commands, once a start; one that cannot be told is no reason not to serve the others."""
+        pause_s = _SYNC_FIRST_PAUSE_S
         while not self.is_stopping:
             try:
                 commands = await self.tree.sync()
             except (discord.HTTPException, app_commands.AppCommandError, aiohttp.ClientError, OSError) as error:
                 self.app.metrics.errors.labels("discord", "sync").inc()
-                _log.warning("the commands could not be registered, next try in %.0f s: %s", _SYNC_RETRY_S, error)
-                await asyncio.sleep(_SYNC_RETRY_S)
+                _log.warning("the commands could not be registered, next try in %.0f s: %s", pause_s, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _SYNC_LONGEST_PAUSE_S)
             else:
                 _log.info("registered %d commands", len(commands))
                 return

@@ -10,7 +10,8 @@ import json
 import logging
 import time
 from collections import deque
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
 
 import aiohttp
 import discord
@@ -18,6 +19,8 @@ import discord.shard
 from discord.errors import ConnectionClosed
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket, WebSocketClosure
 from yarl import URL
+
+from bot.chat.discord.defaults import complete_interaction, complete_message
 
 _log = logging.getLogger("bot.discord")
 
@@ -30,6 +33,7 @@ _ENDS = (
 )  # fmt: skip
 # discord.py comes back at once when a connection ends; one that ends at once every time must not keep us busy.
 _CONNECTIONS, _WITHIN_S = 30, 60.0
+_Parser: TypeAlias = Callable[[Any], None]
 
 
 class Pace:
@@ -68,6 +72,7 @@ class SturdyWebSocket(DiscordWebSocket):
         operators: URL | None = getattr(client, "gateway_url", None)
         socket: Self = await super().from_client(client, gateway=operators or gateway, **options)
         socket._operators = operators
+        socket._discord_parsers = _completing(client, socket._discord_parsers)
         return socket
 
     @property
@@ -133,6 +138,20 @@ class SturdyWebSocket(DiscordWebSocket):
             await self.close(code=4000)
             raise ConnectionError(f"the gateway's {event or 'hello'} could not be understood ({_short(error)})")
         _log.warning("left out a malformed event from the gateway: op %s, %s (%s)", op, event, _short(error))
+
+
+def _completing(client: discord.Client, parsers: dict[str, _Parser]) -> dict[str, _Parser]:
+    """discord.py's readers of events, each given what the event lacks (see `bot.chat.discord.defaults`)."""
+
+    def interaction(data: Any) -> None:
+        complete_interaction(data, client.application_id)
+        parsers["INTERACTION_CREATE"](data)
+
+    def message(data: Any) -> None:
+        complete_message(data)
+        parsers["MESSAGE_CREATE"](data)
+
+    return {**parsers, "INTERACTION_CREATE": interaction, "MESSAGE_CREATE": message}
 
 
 def _named(raw: str) -> tuple[Any, str | None]:

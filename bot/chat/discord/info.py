@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import re
@@ -109,9 +108,7 @@ class ForgetItem(discord.ui.DynamicItem[discord.ui.Button[Any]], template=_FORGE
             return
         try:
             t, account = await words_for(bot.app, interaction), account_of(interaction.user)
-            await bot.app.saved()
-            gone = await asyncio.to_thread(bot.app.records.forget, account)
-            bot.app.forget_choices(account)
+            gone = await bot.app.forget(account)
             lines = [forgotten(t), *_gone_lines(gone, t)]
             await interaction.edit_original_response(content="\n".join(lines), view=None)
         except Exception as error:

@@ -14,7 +14,7 @@ from discord import app_commands
 
 from bot.chat.discord.askers import PLATFORM, account_of, place_of, settings_at_hand, words_for
 from bot.chat.discord.quiz_cards import PressItem, QuizMessage, embeds_of, plain
-from bot.chat.discord.replies import UNKNOWN_MESSAGE, deliver, note
+from bot.chat.discord.replies import OVER, UNKNOWN_MESSAGE, deliver, note
 from bot.chat.manners import is_private
 from bot.chat.quiz_refusals import said
 from bot.chat.quiz_views import Press, Shown
@@ -43,7 +43,9 @@ _MODES: list[app_commands.Choice[str | int | float]] = [
 
 _COUNT_EVERY_S = 1.0  # the count of answers is brought up to date no more often: Discord allows 5 edits in 5 s
 _RETRY_S = 10.0
-_DOORS = 1000  # interactions that are remembered
+_EARLY_S = 0.1
+_DOORS = 1000  # interactions that are remembered,
+_DOOR_S = 14 * 60.0  # and for how long: Discord takes answers to each for 15 minutes
 _BROKEN = (discord.HTTPException, aiohttp.ClientError, OSError)
 
 _TABLES: WeakKeyDictionary[discord.Client, QuizTable] = WeakKeyDictionary()
@@ -81,8 +83,9 @@ class QuizTable:
         self.quizzing = Quizzing(bot.app, PLATFORM)
         self._bot = bot
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        # The newest click in each round: through it a message can be changed also where the bot may not see it.
-        self._doors: OrderedDict[str, discord.Interaction[DiscordBot]] = OrderedDict()
+        # The newest click in each round, and until when a message can be changed through it, also where the bot may not
+        # see it. The clock is our own: the id's and this machine's may differ.
+        self._doors: OrderedDict[str, tuple[discord.Interaction[DiscordBot], float]] = OrderedDict()
         self._recounting: set[str] = set()
 
     async def take_up(self) -> None:
@@ -159,6 +162,9 @@ class QuizTable:
                 if shown is not None:
                     self._set_timer(round_id, shown.due_at)
                     await self._edit(shown)
+                elif (still := await self.quizzing.now(round_id)) is not None and still.due_at is not None:
+                    # The timer's clock ran ahead of that of the round, which somebody may have set back.
+                    self._set_timer(round_id, max(still.due_at, time.time() + _EARLY_S))
         except _BROKEN as error:
             note(self._bot, error, "quiz")  # the next click shows how things stand
         except Exception as error:
@@ -189,10 +195,15 @@ class QuizTable:
 
     async def _edit(self, shown: Shown, *, text_only: bool = False) -> None:
         """Change a round's message: through the newest click, or in its channel."""
-        door = self._doors.get(shown.round_id)
-        if door is not None and not door.is_expired():
-            await self._edit_by(door, shown, text_only=text_only)
-            return
+        door, open_until = self._doors.get(shown.round_id, (None, 0.0))
+        if door is not None and time.monotonic() < open_until:
+            try:
+                await self._edit_by(door, shown, text_only=text_only, is_fresh=False)
+                return
+            except discord.HTTPException as error:
+                if error.code not in OVER:
+                    raise
+                self._doors.pop(shown.round_id, None)
         where = dict(shown.where)
         if not where:
             return
@@ -211,7 +222,12 @@ class QuizTable:
             raise
 
     async def _edit_by(
-        self, interaction: discord.Interaction[DiscordBot], shown: Shown, *, text_only: bool = False
+        self,
+        interaction: discord.Interaction[DiscordBot],
+        shown: Shown,
+        *,
+        text_only: bool = False,
+        is_fresh: bool = True,
     ) -> discord.InteractionMessage:
         sent: list[discord.InteractionMessage] = []
 
@@ -219,14 +235,14 @@ class QuizTable:
             sent.append(await interaction.edit_original_response(**_edited(parts)))
 
         await _deliver(send, shown, text_only=text_only)
-        if shown.rows:
+        if shown.rows and is_fresh:
             self._keep_door(shown.round_id, interaction)
-        else:
+        elif not shown.rows:
             self._doors.pop(shown.round_id, None)
         return sent[0]
 
     def _keep_door(self, round_id: str, interaction: discord.Interaction[DiscordBot]) -> None:
-        self._doors[round_id] = interaction
+        self._doors[round_id] = interaction, time.monotonic() + _DOOR_S
         self._doors.move_to_end(round_id)
         if len(self._doors) > _DOORS:
             self._doors.popitem(last=False)

@@ -32,7 +32,7 @@ INVALID_WEBHOOK_TOKEN = 50027
 INVALID_FORM = 50035
 MISSING_PERMISSIONS = 50013
 # The fifteen minutes of an interaction are over, or somebody deleted what it began with.
-_OVER = frozenset({UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION, INVALID_WEBHOOK_TOKEN})
+OVER = frozenset({UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION, INVALID_WEBHOOK_TOKEN})
 
 _TRIES = 4
 _PAUSE_S = 0.5
@@ -73,7 +73,7 @@ class InteractionReply:
             await deliver(self._edit if is_first else self._follow, message)
         except discord.HTTPException as error:
             channel = self._interaction.channel
-            if error.code not in _OVER or self._is_ephemeral or not isinstance(channel, discord.abc.Messageable):
+            if error.code not in OVER or self._is_ephemeral or not isinstance(channel, discord.abc.Messageable):
                 raise
             _log.info("an interaction was over before its answer; answering in the channel: %s", error)
             await deliver(_sender(channel, self._interaction.id), message)

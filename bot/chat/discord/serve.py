@@ -100,6 +100,17 @@ def _log_to_stderr(token: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("discord").setLevel(logging.WARNING)
     logging.getLogger("discord.client").setLevel(logging.ERROR)  # it warns that voice needs a package
+    for name in ("discord.client", "discord.shard"):
+        logging.getLogger(name).addFilter(_in_a_line)
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """A lost connection is told in a line; discord.py adds sixty of how it noticed."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, OSError | aiohttp.ClientError | discord.DiscordException):
+        record.msg, record.args = f"{record.getMessage()}: {_line(error)}", None
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def _line(error: BaseException | None) -> str:

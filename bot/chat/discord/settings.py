@@ -110,9 +110,7 @@ async def add(
     bot, number = interaction.client, str(channel.id)
 
     async def change(place: str, t: Words) -> str:
-        open_ = (await bot.app.settings(PLATFORM, place)).channels
-        if number not in open_:
-            await bot.app.change_settings(PLATFORM, place, channels=(*open_, number))
+        await bot.app.open_channel(PLATFORM, place, number, True)
         return _warning(interaction.guild, channel, t)
 
     await _change(interaction, change)
@@ -130,7 +128,7 @@ async def remove(
         open_ = (await bot.app.settings(PLATFORM, place)).channels
         if number not in open_:
             return t("That channel was not open.")
-        await bot.app.change_settings(PLATFORM, place, channels=tuple(each for each in open_ if each != number))
+        await bot.app.open_channel(PLATFORM, place, number, False)
         return ""
 
     await _change(interaction, change)

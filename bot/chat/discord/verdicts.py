@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,8 @@ from bot.chat.discord.pictures import Pictures, of_attachments, of_message, repl
 from bot.chat.discord.replies import InteractionReply, MessageReply, Reply, note
 from bot.chat.found import left_out_note, link, links_in
 from bot.chat.manners import is_private, may_answer_post
-from bot.chat.refusals import NoPicture, friendly
+from bot.chat.refusals import NoPicture, OwnMessage, friendly
+from bot.chat.waiting import Spot
 from bot.words import Words, later
 from bot.worker import Checked, Want
 from infra.images import NotAnImage
@@ -64,19 +66,19 @@ async def check(
 ) -> None:
     """Answer /check."""
     bot = interaction.client
-    ephemeral = is_private(settings_at_hand(bot.app, interaction))
-    if not await bot.acknowledge(interaction, ephemeral=ephemeral):
-        return
     images = (image, image2, image3, image4, image5, image6, image7, image8, image9, image10)
     given = [image for image in images if image is not None]
     pictures = _of_options(given, link, bot.app.params.discord.max_images)
+    ephemeral = is_private(settings_at_hand(bot.app, interaction))
     await _answer_interaction(bot, interaction, pictures, "command", ephemeral=ephemeral)
 
 
 async def is_this_real(interaction: discord.Interaction[DiscordBot], message: discord.Message) -> None:
     """Answer the entry of a message's menu; only whoever used it sees the answer."""
     bot = interaction.client
-    if not await bot.acknowledge(interaction, ephemeral=True):
+    if bot.user is not None and message.author.id == bot.user.id:  # a panel is no photo, and a quiz's face is a secret
+        if await bot.acknowledge(interaction, ephemeral=True):
+            raise OwnMessage
         return
     pictures = of_message(message, bot.app.params.discord.max_images, with_links=True)
     await _answer_interaction(bot, interaction, pictures, "menu", ephemeral=True)
@@ -102,8 +104,9 @@ async def on_message(bot: DiscordBot, message: discord.Message) -> None:
     reply = MessageReply(message)
     t = await words_for(bot.app, message)
     try:
-        async with reply.typing():
-            await _look_and_say(bot, reply, pictures, request_of(message, t), t)
+        with bot.order.spot(message.channel.id) as spot:
+            async with reply.typing():
+                await _look_and_say(bot, reply, pictures, request_of(message, t), t, spot)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
         note(bot, error, "send")  # such as 50013: the bot may not write there
 
@@ -111,22 +114,37 @@ async def on_message(bot: DiscordBot, message: discord.Message) -> None:
 async def _answer_interaction(
     bot: DiscordBot, interaction: discord.Interaction[DiscordBot], pictures: Pictures, kind: str, *, ephemeral: bool
 ) -> None:
-    bot.app.metrics.requests.labels(PLATFORM, kind).inc()
-    await bot.after_acknowledgements()
-    t = await words_for(bot.app, interaction)
-    try:
-        reply = InteractionReply(interaction, ephemeral=ephemeral)
-        await _look_and_say(bot, reply, pictures, request_of(interaction, t), t)
-    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-        note(bot, error, "send")
+    with bot.order.spot(interaction.channel_id) as spot:
+        if not await bot.acknowledge(interaction, ephemeral=ephemeral):
+            return
+        bot.app.metrics.requests.labels(PLATFORM, kind).inc()
+        await bot.after_acknowledgements()
+        t = await words_for(bot.app, interaction)
+        try:
+            reply = InteractionReply(interaction, ephemeral=ephemeral)
+            await _look_and_say(bot, reply, pictures, request_of(interaction, t), t, spot)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            note(bot, error, "send")
 
 
-async def _look_and_say(bot: DiscordBot, reply: Reply, pictures: Pictures, request: Request, t: Words) -> None:
+async def _look_and_say(
+    bot: DiscordBot, reply: Reply, pictures: Pictures, request: Request, t: Words, spot: Spot
+) -> None:
     """Everything from the pictures to the answer; raises only what sending raises."""
     if not pictures.candidates:
         error = NotAnImage("a file, but no picture") if pictures.others else NoPicture()
         await reply.send(Message(friendly(error, t)))
         return
+    await spot.asking.come()
+    looking = asyncio.create_task(_look(bot, reply, pictures, request, t))
+    spot.asking.pass_on()  # the next starts after this one
+    messages = await looking
+    await spot.saying.come()
+    for message in messages:
+        await reply.send(message)
+
+
+async def _look(bot: DiscordBot, reply: Reply, pictures: Pictures, request: Request, t: Words) -> list[Message]:
     count = len(pictures.candidates)
     at_once = max(len(chunk) for chunk in chunks(count))
     want = Want(seen=True, max_bytes=panel_bytes(reply.limit, at_once), language=t.language)
@@ -139,9 +157,9 @@ async def _look_and_say(bot: DiscordBot, reply: Reply, pictures: Pictures, reque
     notes = [summary([None if isinstance(f, Exception) else f.verdict.verdict for f in found], t)] if count > 1 else []
     if pictures.left_out:
         notes.append(left_out_note(pictures.left_out, t))
-    for chunk in chunks(count):
-        await reply.send(_message([found[i] for i in chunk], chunk.start, count, "\n".join(notes), t))
-        notes = []
+    first, *others = chunks(count)
+    messages = [_message([found[i] for i in first], 0, count, "\n".join(notes), t)]
+    return messages + [_message([found[i] for i in chunk], chunk.start, count, "", t) for chunk in others]
 
 
 def _message(found: Sequence[Checked | Exception], first: int, count: int, text: str, t: Words) -> Message:
@@ -188,4 +206,10 @@ def _mentions(message: discord.Message, me: int) -> bool:
     """
     if any(mark in message.content for mark in (f"<@{me}>", f"<@!{me}>")):
         return True
-    return bool(message.attachments) and any(user.id == me for user in message.mentions)
+    if not any(user.id == me for user in message.mentions):
+        return False
+    answered = message.reference.resolved if message.reference is not None else None
+    is_thanks = isinstance(answered, discord.DeletedReferencedMessage) or (
+        isinstance(answered, discord.Message) and answered.author.id == me
+    )
+    return bool(message.attachments) or not is_thanks

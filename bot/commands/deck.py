@@ -18,7 +18,7 @@ _FEW = 40  # faces below which a player soon meets one again
 _SHOWN = 3  # pictures that cannot be read, named at most
 
 
-def add_deck(commands: Subparsers) -> None:
+def add(commands: Subparsers) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "deck",

@@ -1,0 +1,94 @@
+"""What all platforms share, with a real worker, a real database and real downloads: nobody holds up the others."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.chat.app import App, Request, open_app
+from bot.chat.found import Candidate
+from bot.chat.refusals import JustForgotten
+from bot.records import Account
+from bot.worker import Checked, Want
+from tests.discord_stage import png, stage_params
+
+QUICK = Want(heatmaps=False, panel=False)
+PATIENCE_S = 60
+ANN, BEN = (Request(Account("discord", number, None), place, "en") for number, place in (("4000", "1"), ("4001", "2")))
+
+
+def with_app(folder: Path, test: Callable[[App, str], Coroutine[Any, Any, None]]) -> None:
+    """Run `test` with the address of a site on which /quick is a picture and everything else never answers."""
+
+    async def site(request: web.Request) -> web.Response:
+        if not request.path.startswith("/quick"):
+            await asyncio.Event().wait()
+        return web.Response(body=png())
+
+    async def run() -> None:
+        pages = web.Application()
+        pages.router.add_get("/{any:.*}", site)
+        runner = web.AppRunner(pages, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            async with asyncio.timeout(2 * PATIENCE_S), open_app(stage_params(folder)) as app:
+                await test(app, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(run())
+
+
+def candidates(site: str, path: str, count: int = 1) -> list[Candidate]:
+    return [Candidate(f"{site}/{path}/{n}", "photo.png") for n in range(count)]
+
+
+def test_slow_sites_hold_up_only_who_asked_for_them(tmp_path: Path) -> None:
+    async def test(app: App, site: str) -> None:
+        slow = asyncio.create_task(app.look(candidates(site, "never", 100), ANN, QUICK))
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(app.params.network.timeout_s / 2):
+            (found,) = await app.look(candidates(site, "quick"), BEN, QUICK)
+        assert isinstance(found, Checked)
+        slow.cancel()
+
+    with_app(tmp_path, test)
+
+
+def test_a_locked_database_holds_up_no_answer(tmp_path: Path) -> None:
+    async def test(app: App, site: str) -> None:
+        locked = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
+        locked.execute("BEGIN IMMEDIATE")
+        try:
+            async with asyncio.timeout(20):  # less than SQLite waits for the lock
+                for n in range(12):
+                    someone = Request(Account("discord", f"5{n}"), "1", "en")
+                    (found,) = await app.look(candidates(site, "quick"), someone, QUICK)
+                    assert isinstance(found, Checked)
+                    await app.words(someone.account, "1", "de")
+        finally:
+            locked.rollback()
+            locked.close()
+        await app.saved()
+        assert app.records.totals().results == 12
+        assert app.checks["records"]()
+
+    with_app(tmp_path, test)
+
+
+def test_who_was_just_forgotten_is_not_forgotten_again_at_once(tmp_path: Path) -> None:
+    async def test(app: App, site: str) -> None:
+        await app.look(candidates(site, "quick"), ANN, QUICK)
+        assert (await app.forget(ANN.account))["results"] == 1
+        with pytest.raises(JustForgotten):
+            await app.forget(ANN.account)
+        assert not any((await app.forget(BEN.account)).values())
+
+    with_app(tmp_path, test)
