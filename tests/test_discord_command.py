@@ -28,7 +28,6 @@ def command(
     sets = {
         "database": f"sqlite:///{folder}/bot.db",
         "monitor.port": "null",
-        "network.allow": "[127.0.0.1]",
         "bundle": f"file://{folder}/bundle",
         **options,
     }
@@ -68,6 +67,11 @@ def test_a_day_in_short(tmp_path: Path) -> None:
             for guild in (server.guild, server.other):
                 used = served.run(server.alice.slash("check", guild["general"], image=("a.png", png())))
                 assert served.run(used.response(timeout=PATIENCE_S)).files
+            # Files that Discord's stand-in names are fetched from there, but no link that somebody wrote.
+            link = served.address.api_url.removesuffix("/api/v10") + "/attachments/1/2/a.png"
+            used = served.run(server.alice.slash("check", server.guild["general"], link=link))
+            refused = served.run(used.response(timeout=PATIENCE_S))
+            assert not refused.files and "link" in refused.text
             worker = worker_of(process)
             os.kill(worker, signal.SIGSTOP)
             used = served.run(server.alice.slash("check", server.guild["general"], image=("a.png", png())))

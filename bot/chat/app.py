@@ -58,16 +58,24 @@ class Request:
 class App:
     """The detector's desk, the records, the door to the web and the counters, for all platforms of one process.
 
-    checks: name ▶ whether that part is well, for /healthz; platforms add theirs.
+    checks: name ▶ whether that part is well, for /healthz; platforms add theirs. http: for links that people write.
+    files: for what the platform itself names; the same by default.
     """
 
     def __init__(
-        self, params: BotParams, desk: DetectorDesk, records: Records, http: HttpClient, metrics: Metrics
+        self,
+        params: BotParams,
+        desk: DetectorDesk,
+        records: Records,
+        http: HttpClient,
+        metrics: Metrics,
+        files: HttpClient | None = None,
     ) -> None:
         self.params = params
         self.desk = desk
         self.records = records
         self.http = http
+        self.files = files or http
         self.metrics = metrics
         self.checks: dict[str, Callable[[], bool]] = {
             "detector": lambda: self.desk.is_healthy, "records": lambda: self.records.is_well,
@@ -223,7 +231,7 @@ class App:
         max_bytes = int(self.params.network.max_mb * MIB)
         for left in reversed(range(_FETCHES)):
             try:
-                return await fetch(candidate, self.http, max_bytes)
+                return await fetch(candidate, self.http if candidate.is_link else self.files, max_bytes)
             except HttpError as error:
                 if not left or not error.retriable:
                     raise
@@ -253,21 +261,27 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(params: BotParams) -> AsyncIterator[App]:
+async def open_app(params: BotParams, files_from: Sequence[str] = ()) -> AsyncIterator[App]:
     """Start the detector, open the records, serve /healthz and /metrics. Raises UserErrors: BundleError, NoChampion,
     DatabaseError, MonitorError …
+
+    files_from: hosts of the operator's that stand in for the platform; files that the platform names may be there,
+    links that people write may not.
     """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     metrics = Metrics()
     records = await asyncio.to_thread(Records, params.database, keep_days=params.keep_days)
     network = params.network
-    http = HttpClient(
-        user_agent=USER_AGENT, allow=network.allow, max_bytes=int(network.max_mb * MIB), total_s=network.timeout_s,
-        connections=_FETCHES_IN_ALL,
+    http, files = (
+        HttpClient(
+            user_agent=USER_AGENT, allow=allow, max_bytes=int(network.max_mb * MIB), total_s=network.timeout_s,
+            connections=_FETCHES_IN_ALL,
+        )
+        for allow in (network.allow, (*network.allow, *files_from))
     )  # fmt: skip
     try:
-        async with DetectorDesk(params) as desk, http:
-            app = App(params, desk, records, http, metrics)
+        async with DetectorDesk(params) as desk, http, files:
+            app = App(params, desk, records, http, metrics, files)
             metrics.watch("bot_waiting", "Pictures that wait.", lambda: desk.waiting)
             metrics.watch("bot_worker_restarts", "Worker processes that died or hung.", lambda: desk.restarts)
             async with Monitor(params.monitor, metrics, app.checks):

@@ -7,6 +7,7 @@ import re
 from discord.http import INTERNAL_API_VERSION, Route
 from yarl import URL
 
+from bot.params import DiscordParams
 from infra.errors import UserError
 
 _API_PATH = re.compile(r"/api(?:/v(?P<version>\d+))?$")
@@ -37,6 +38,12 @@ def use_api(url: str | None) -> None:
     """Send all REST calls of this process to `url`; None leaves them with Discord. To be called before login."""
     if url is not None:
         Route.BASE = api_base(url)
+
+
+def hosts_of(params: DiscordParams) -> tuple[str, ...]:
+    """The operator's hosts that stand in for Discord, and may serve its files too."""
+    urls = (params.api_url, params.gateway_url)
+    return tuple({host for url in urls if url and (host := URL(url).host)})
 
 
 def gateway_address(url: str | None) -> URL | None:

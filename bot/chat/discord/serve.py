@@ -13,7 +13,7 @@ import discord
 
 from bot.chat.app import App, open_app
 from bot.chat.discord.client import DiscordBot
-from bot.chat.discord.endpoints import use_api
+from bot.chat.discord.endpoints import hosts_of, use_api
 from bot.chat.discord.gateway import WRONG_TOKEN
 from bot.chat.discord.token import RedactingFormatter, TokenError
 from bot.params import BotParams
@@ -39,7 +39,7 @@ def serve(params: BotParams, token: str) -> NoReturn:
 async def _serve(params: BotParams, token: str) -> int:
     """The signal that ended it."""
     stop = _first_signal()
-    async with open_app(params) as app:
+    async with open_app(params, hosts_of(params.discord)) as app:
         pause_s = _FIRST_PAUSE_S
         while True:
             began = asyncio.get_running_loop().time()
