@@ -1,4 +1,4 @@
-"""python -m bot: check a photo, build a quiz deck, answer on Discord."""
+"""python -m bot: check a photo, build a quiz deck, answer on Discord and in a browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from bot.chat.discord.command import add_discord
-from bot.commands import check, claims, deck
+from bot.commands import check, claims, deck, web
 from infra.cli import run_cli
 
 
@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for module in (check, deck):
         module.add(commands)
     add_discord(commands)
+    web.add(commands)
     claims.add(commands)
     args = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run

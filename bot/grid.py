@@ -101,6 +101,11 @@ def short_names(layers: Sequence[LayerHeatmap]) -> list[str]:
     return [".".join(part[shared:]) for part in parts]
 
 
+def short_name(layers: Sequence[LayerHeatmap], layer: LayerHeatmap) -> str:
+    """What `short_names` calls one of `layers`; the whole name of another."""
+    return dict(zip((each.name for each in layers), short_names(layers), strict=True)).get(layer.name, layer.name)
+
+
 def draw_silence(panel: Image.Image, at: tuple[int, int], base: NDArray[np.uint8], words: str) -> None:
     """The picture without heat, and why."""
     (x, y), tile, draw = at, base.shape[0], ImageDraw.Draw(panel)

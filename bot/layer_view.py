@@ -6,7 +6,7 @@ from datetime import date
 
 from PIL import Image, ImageDraw
 
-from bot.grid import draw_silence
+from bot.grid import draw_silence, short_name
 from bot.legend import LEGEND_HEIGHT, draw_legend
 from bot.lettering import LINE_HEIGHT, write
 from bot.overlay import enlarged, heated
@@ -47,7 +47,7 @@ def render_layer(
 
 def _draw_title(draw: ImageDraw.ImageDraw, verdict: Verdict, layer: LayerHeatmap, t: Words, room: int) -> None:
     """The layer's name and what it is, a bar whose full length is all evidence, and what stands below."""
-    y = write(draw, (MARGIN, 16), layer.name, _TITLE, TEXT, room=room, bold=True)
+    y = write(draw, (MARGIN, 16), short_name(verdict.layers, layer), _TITLE, TEXT, room=room, bold=True)
     (height, width), share = layer.size, share_percent(layer.share, t)
     size = t("{width}×{height} map, {channels} channels", width=width, height=height, channels=layer.channels)
     evidence = t("{share} of evidence", share=share)

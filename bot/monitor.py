@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from bot.params import MonitorParams
 from infra.errors import UserError
+
+_log = logging.getLogger("bot.monitor")
 
 # From a cached answer to the end of what anybody waits for.
 _SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -75,6 +78,8 @@ class Monitor:
             ) from None
         self._runner = runner
         self.port = runner.addresses[0][1]
+        host = f"[{self._params.host}]" if ":" in self._params.host else self._params.host
+        _log.info("health and metrics: http://%s:%d/healthz and /metrics", host, self.port)
         return self
 
     async def __aexit__(

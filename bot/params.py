@@ -95,6 +95,16 @@ class MonitorParams(StrictModel):
     port: int | None = Field(default=9108, ge=0, le=65_535)
 
 
+class WebParams(StrictModel):
+    """Where the page and the HTTP API are served. port: 0 takes a free one. stop_s: how long what is under way may take
+    when the server is told to end. A picture may be as large as check.max_mb and network.max_mb both allow.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8000, ge=0, le=65_535)
+    stop_s: float = Field(default=30, gt=0, le=600)
+
+
 class BotParams(StrictModel):
     """store: the result store that knows the champion. bundle: a checkpoint bundle's URL, an alias of the store, or
     auto for its champion. database: scores, settings and results. keep_days: how long the result for a picture is kept.
@@ -109,4 +119,5 @@ class BotParams(StrictModel):
     quiz: QuizParams = QuizParams()
     network: NetworkParams = NetworkParams()
     discord: DiscordParams = DiscordParams()
+    web: WebParams = WebParams()
     monitor: MonitorParams = MonitorParams()

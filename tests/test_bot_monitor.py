@@ -74,6 +74,16 @@ def test_a_port_that_is_taken_is_one_line() -> None:
             asyncio.run(run(port))
 
 
+def test_a_port_of_the_systems_choice_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> int:
+        async with Monitor(MonitorParams(port=0), Metrics(), {}) as monitor:
+            return monitor.port
+
+    with caplog.at_level("INFO"):
+        port = asyncio.run(run())
+    assert f"http://127.0.0.1:{port}/healthz" in caplog.text
+
+
 def test_no_port_serves_nothing() -> None:
     async def run() -> int:
         async with Monitor(MonitorParams(port=None), Metrics(), {}) as monitor:

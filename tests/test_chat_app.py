@@ -16,6 +16,7 @@ from bot.chat.found import Candidate
 from bot.chat.refusals import JustForgotten
 from bot.records import Account
 from bot.worker import Checked, Want
+from infra.http import TimedOut
 from tests.discord_stage import png, stage_params
 
 QUICK = Want(heatmaps=False, panel=False)
@@ -58,6 +59,17 @@ def test_slow_sites_hold_up_only_who_asked_for_them(tmp_path: Path) -> None:
             (found,) = await app.look(candidates(site, "quick"), BEN, QUICK)
         assert isinstance(found, Checked)
         slow.cancel()
+
+    with_app(tmp_path, test)
+
+
+def test_a_site_that_took_all_the_time_is_not_asked_again(tmp_path: Path) -> None:
+    async def test(app: App, site: str) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        (found,) = await app.look(candidates(site, "never"), ANN, QUICK)
+        assert isinstance(found, TimedOut)
+        assert loop.time() - began < 1.5 * app.params.network.timeout_s
 
     with_app(tmp_path, test)
 

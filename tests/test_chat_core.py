@@ -158,7 +158,7 @@ def test_buttons_are_offered_for_layers_with_heat_the_loudest_first_when_there_a
     assert everything == [n for n in range(1, 30) if n != 5]
     assert layer_choices(verdict_of([layer(share=0.0)]), 20, ENGLISH) == []
     caption = layer_caption(verdict, 29, ENGLISH)
-    assert "net.l29.conv (8×8 spots, 2.9% of the evidence)" in caption
+    assert "The layer l29.conv (8×8 spots, 2.9% of the evidence)" in caption
 
 
 def test_a_label_fits_a_button_whatever_the_layers_name() -> None:
@@ -366,6 +366,8 @@ def test_privacy_names_what_is_kept_for_how_long_and_how_it_goes() -> None:
 def test_ones_own_data_are_counted_and_settings_shown() -> None:
     text = text_of(own_data_blocks(DATA, ENGLISH))
     assert "• 2 answers in the quiz\n• one verdict on a picture\n• Account: discord, Kim\n• Language: Deutsch" in text
+    nameless = text_of(own_data_blocks({"accounts": [{"platform": "discord", "name": None}]}, ENGLISH))
+    assert "• Account: discord\n" in nameless
     assert "I have nothing about you" in text_of(own_data_blocks({"answers": [], "language": None}, ENGLISH))
     shown = text_of(settings_blocks(NIGHT, ENGLISH, lambda channel: f"#{channel}"))
     assert "#1, #2" in shown

@@ -42,6 +42,12 @@ def test_heat_lies_on_the_right_and_only_where_there_is_heat() -> None:
     assert colourful(body[:, width // 2 + 40 : -40]) > 20
 
 
+def test_the_title_is_the_name_on_the_layers_button() -> None:
+    other = dataclasses.replace(LAYER, name="blocks.block2.conv")
+    short, several = dataclasses.replace(LAYER, name="block1.conv"), dataclasses.replace(VERDICT, layers=(LAYER, other))
+    assert render_layer(several, LAYER, DAY) == render_layer(VERDICT, short, DAY)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"size": (0, 0)}, {"peak": 0.0, "dead": True}, {"share": 1e-5, "dead": True}, {"size": (1, 1)}],

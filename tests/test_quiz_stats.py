@@ -135,6 +135,12 @@ def test_the_leaning_is_named(fakes: int, reals: int, leaning: str) -> None:
     assert f"You lean to{'' if leaning.startswith('n') else 'wards'} {leaning}" in stats(ENGLISH, stats_of(rows)).text
 
 
+@pytest.mark.parametrize(("fakes", "reals", "is_told"), [(4, 16, False), (16, 4, False), (5, 14, False), (5, 15, True)])
+def test_d_prime_is_told_once_both_kinds_were_seen_often_enough(fakes: int, reals: int, is_told: bool) -> None:
+    rows = answers([("fake", True, 0.8)] * fakes + [("real", True, 0.8)] * reals)
+    assert ("d′" in stats(ENGLISH, stats_of(rows)).text) is is_told
+
+
 def test_a_beginner_is_told_how_to_start() -> None:
     assert stats(ENGLISH, stats_of([])).lines == ("No answers yet. Start with /quiz.",)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.grid import short_names
+from bot.grid import short_name, short_names
 from bot.palette import VERDICTS
 from bot.verdict import Label, Side, Verdict
 from bot.wording import alt_text, flips, label_word, percent, share_percent
@@ -129,7 +129,7 @@ def layer_caption(verdict: Verdict, index: int, t: Words) -> str:
     return t(
         "The layer {layer} ({width}×{height} spots, {share} of the evidence). Yellow: where it found most that speaks "
         "for “{side}”. Colours cannot be compared between layers.",
-        layer=layer.name,
+        layer=short_name(verdict.layers, layer),
         width=width,
         height=height,
         share=share_percent(layer.share, t),

@@ -229,11 +229,13 @@ class App:
 
     async def fetch(self, candidate: Candidate) -> bytes:
         max_bytes = int(self.params.network.max_mb * MIB)
+        began = time.monotonic()
         for left in reversed(range(_FETCHES)):
             try:
                 return await fetch(candidate, self.http if candidate.is_link else self.files, max_bytes)
             except HttpError as error:
-                if not left or not error.retriable:
+                is_slow = time.monotonic() - began > self.params.network.timeout_s / 2  # and would be once more
+                if not left or not error.retriable or is_slow:
                     raise
             await asyncio.sleep(_FETCH_PAUSE_S)
         raise AssertionError("the last try returns or raises")

@@ -80,6 +80,13 @@ def left_out_note(left_out: int, t: Words) -> str:
     )
 
 
+def others_note(others: int, t: Words) -> str:
+    """Said with the answers when files that are no pictures came along; empty when none did."""
+    if not others:
+        return ""
+    return t.n("One of them is no picture; I left it out.", "{count} of them are no pictures; I left them out.", others)
+
+
 def check_size(size: int | None, max_bytes: int) -> None:
     """Before a download. Raises FileTooLarge."""
     if size is not None and size > max_bytes:

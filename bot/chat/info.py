@@ -191,7 +191,9 @@ def own_data_blocks(data: Mapping[str, Any], t: Words) -> list[Block]:
         if counts.get(name)
     ]
     for account in data.get("accounts") or []:
-        lines.append(t("Account: {platform}, {name}", platform=account["platform"], name=account["name"] or "–"))
+        platform, name = account["platform"], account["name"]
+        named = t("Account: {platform}, {name}", platform=platform, name=name)
+        lines.append(named if name else t("Account: {platform}", platform=platform))
     if data.get("language"):
         lines.append(t("Language: {language}", language=LANGUAGES.get(data["language"], data["language"])))
     if not lines:

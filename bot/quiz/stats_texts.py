@@ -10,7 +10,8 @@ from bot.quiz.texts import Block, Names, signed
 from bot.words import Words
 
 _KINDS = 5  # of generators that are named, the worst first
-_ENOUGH = 20  # answers before anything is said about bias or confidence
+_ENOUGH = 20  # answers before anything is said about d′, bias or confidence,
+_ENOUGH_OF_EACH = 5  # and of them real and generated ones before anything is said about d′
 _NEUTRAL = 0.25  # |c| below which nobody leans: a third of the fakes missed against a quarter false alarms
 
 
@@ -84,9 +85,9 @@ def rate(t: Words, of: Rate) -> str:
 def _detection(t: Words, of: Stats) -> list[str]:
     if of.d_prime is None or of.criterion is None:
         return []
+    if of.right.of < _ENOUGH or min(of.hits.of, of.false_alarms.of) < _ENOUGH_OF_EACH:
+        return []
     told = t("Telling them apart: d′ {value} (0 is chance, 1 fair, 2 good).", value=_number(t, of.d_prime, 1))
-    if of.right.of < _ENOUGH:
-        return [told]
     if abs(of.criterion) < _NEUTRAL:
         leaning = t("You lean to neither side (c {value}).", value=_number(t, of.criterion, 2))
     elif of.criterion < 0:

@@ -30,6 +30,7 @@ from bot.chat.discord.replies import InteractionReply, say_failed
 from bot.chat.found import Candidate
 from bot.chat.info import how_to_read
 from bot.chat.refusals import NoPicture
+from bot.grid import short_name
 from bot.words import Words
 from bot.worker import Checked, LayerGone, Want
 
@@ -120,8 +121,10 @@ class LayerItem(_Answering, template=LAYER_ID):
             except LayerGone:
                 checked = None  # the champion changed between two lines
             if checked is not None and button.model == model_mark(checked.verdict.model):
+                layers = checked.verdict.layers
                 caption = layer_caption(checked.verdict, button.layer, t)
-                return Message(cards=(Card(name, caption, panel=checked.layer, alt=caption),))
+                title = short_name(layers, layers[button.layer])
+                return Message(cards=(Card(title, caption, panel=checked.layer, alt=caption),))
         return await _look_anew(bot, interaction, data, t)
 
 

@@ -7,6 +7,7 @@ import re
 from discord.http import INTERNAL_API_VERSION, Route
 from yarl import URL
 
+from bot.chat.discord.rest import read_kindly
 from bot.params import DiscordParams
 from infra.errors import UserError
 
@@ -38,6 +39,7 @@ def use_api(url: str | None) -> None:
     """Send all REST calls of this process to `url`; None leaves them with Discord. To be called before login."""
     if url is not None:
         Route.BASE = api_base(url)
+        read_kindly()
 
 
 def hosts_of(params: DiscordParams) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Discord's gateway connection, made to survive what ends discord.py's own: one bad event costs itself.
 
-This is the one place that reaches into discord.py's private parts; it checks at import that they are as it expects.
+Beside `bot.chat.discord.rest` the one place that reaches into discord.py's private parts; it checks at import that they
+are as it expects.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 from typing import Any, NoReturn
 
@@ -17,7 +16,7 @@ from bot.chat.discord.endpoints import hosts_of, use_api
 from bot.chat.discord.gateway import WRONG_TOKEN
 from bot.chat.discord.token import RedactingFormatter, TokenError
 from bot.params import BotParams
-from infra.cli import Terminated
+from bot.stopping import as_exception, first_signal
 
 _log = logging.getLogger("bot.discord")
 
@@ -33,12 +32,12 @@ def serve(params: BotParams, token: str) -> NoReturn:
     use_api(params.discord.api_url)
     _log_to_stderr(token)
     number = asyncio.run(_serve(params, token))
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise as_exception(number)
 
 
 async def _serve(params: BotParams, token: str) -> int:
     """The signal that ended it."""
-    stop = _first_signal()
+    stop = first_signal()
     async with open_app(params, hosts_of(params.discord)) as app:
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -75,23 +74,6 @@ async def _one_client(app: App, token: str, stop: asyncio.Future[Any]) -> BaseEx
         raise TokenError("Discord does not accept the token; reset it at https://discord.com/developers/applications "
                          "▸ your application ▸ Bot, and set it anew")  # fmt: skip
     return error
-
-
-def _first_signal() -> asyncio.Future[int]:
-    """Done with the first SIGTERM or SIGINT; after it the next one ends the process there and then."""
-    loop = asyncio.get_running_loop()
-    first: asyncio.Future[int] = loop.create_future()
-
-    def arrived(number: int) -> None:
-        if not first.done():
-            first.set_result(number)
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(one)
-            signal.signal(one, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, arrived, number)
-    return first
 
 
 def _log_to_stderr(token: str) -> None:

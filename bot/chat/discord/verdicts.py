@@ -19,7 +19,7 @@ from bot.chat.discord.buttons import view_of
 from bot.chat.discord.cards import Card, Message, card_of, chunks, panel_bytes
 from bot.chat.discord.pictures import Pictures, of_attachments, of_message, replied_to
 from bot.chat.discord.replies import InteractionReply, MessageReply, Reply, note
-from bot.chat.found import left_out_note, link, links_in
+from bot.chat.found import left_out_note, link, links_in, others_note
 from bot.chat.manners import is_private, may_answer_post
 from bot.chat.refusals import NoPicture, OwnMessage, friendly
 from bot.chat.waiting import Spot
@@ -155,8 +155,7 @@ async def _look(bot: DiscordBot, reply: Reply, pictures: Pictures, request: Requ
 
     found = await bot.app.look(pictures.candidates, request, want, progress)
     notes = [summary([None if isinstance(f, Exception) else f.verdict.verdict for f in found], t)] if count > 1 else []
-    if pictures.left_out:
-        notes.append(left_out_note(pictures.left_out, t))
+    notes += filter(None, (left_out_note(pictures.left_out, t), others_note(pictures.others, t)))
     first, *others = chunks(count)
     messages = [_message([found[i] for i in first], 0, count, "\n".join(notes), t)]
     return messages + [_message([found[i] for i in chunk], chunk.start, count, "", t) for chunk in others]
