@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -44,6 +44,13 @@ class Metrics:
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
         """A gauge that is read when somebody looks: `read()` must be quick and may not raise."""
         Gauge(name, what, registry=self.registry).set_function(read)
+
+
+def health(checks: Mapping[str, Callable[[], bool]]) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of an answer to /healthz: 200 when all parts are well, 503 when one is not, with their names."""
+    found = {name: check() for name, check in checks.items()}
+    well = all(found.values())
+    return (200 if well else 503), {"ok": well, "checks": found}
 
 
 class Monitor:
@@ -90,9 +97,8 @@ class Monitor:
             self._runner = None
 
     async def _health(self, _request: web.Request) -> web.Response:
-        found = {name: check() for name, check in self._checks.items()}
-        well = all(found.values())
-        return web.json_response({"ok": well, "checks": found}, status=200 if well else 503)
+        status, body = health(self._checks)
+        return web.json_response(body, status=status)
 
     async def _numbers(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

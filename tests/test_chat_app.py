@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from bot.chat.app import App, Request, open_app
 from bot.chat.found import Candidate
@@ -59,6 +59,43 @@ def test_slow_sites_hold_up_only_who_asked_for_them(tmp_path: Path) -> None:
             (found,) = await app.look(candidates(site, "quick"), BEN, QUICK)
         assert isinstance(found, Checked)
         slow.cancel()
+
+    with_app(tmp_path, test)
+
+
+def test_links_and_files_share_what_may_be_under_way(tmp_path: Path) -> None:
+    most = 32
+    opened: list[str] = []
+    enough, let_go = asyncio.Event(), asyncio.Event()
+
+    async def picture(request: web.Request) -> web.Response:
+        opened.append(request.path)
+        if len(opened) == most:
+            enough.set()
+        await let_go.wait()
+        return web.Response(body=png())
+
+    async def held(_request: web.Request) -> web.Response:
+        return web.json_response(len(opened))
+
+    async def test(app: App, _site: str) -> None:
+        pages = web.Application()
+        pages.router.add_get("/held", held)
+        pages.router.add_get("/picture/{any:.*}", picture)
+        runner = web.AppRunner(pages, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        site = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        wanted = [Candidate(f"{site}/picture/{n}", "photo.png", is_link=n % 2 == 0) for n in range(2 * most)]
+        fetches = [asyncio.create_task(app.fetch(one)) for one in wanted]
+        await enough.wait()
+        async with ClientSession() as session:
+            for _ in range(20):  # whoever else was let through has come by now
+                async with session.get(f"{site}/held") as answer:
+                    assert await answer.json() == most
+        let_go.set()
+        assert await asyncio.gather(*fetches) == [png()] * len(wanted)
+        await runner.cleanup()
 
     with_app(tmp_path, test)
 

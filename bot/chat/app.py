@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from bot.chat.found import MIB, Candidate, fetch
@@ -86,7 +87,8 @@ class App:
         self._layers: dict[str, tuple[str, ...]] = {}
         self._turns = Turns()
         self._users, self._servers = Shares(_FETCHES_PER_USER), Shares(_FETCHES_PER_SERVER)
-        self._unsaved: list[tuple[Checked, Account]] = []
+        self._downloads = asyncio.Semaphore(_FETCHES_IN_ALL)  # of both clients together
+        self._unsaved: list[Callable[[], None]] = []
         self._saving = asyncio.Lock()
         self._saves: set[asyncio.Task[None]] = set()
 
@@ -113,6 +115,41 @@ class App:
     async def look_again(self, data: bytes, request: Request, want: Want) -> Checked:
         """Look at bytes that are at hand, for a button; raises what went wrong."""
         return self._remember(await self.desk.check(data, request.asker, want))
+
+    async def fetch(self, candidate: Candidate) -> bytes:
+        """The bytes of a picture, asked for again after a bad moment; raises what `found.fetch` raises."""
+        max_bytes = int(self.params.network.max_mb * MIB)
+        async with self._downloads:
+            began = time.monotonic()
+            for left in reversed(range(_FETCHES)):
+                try:
+                    return await fetch(candidate, self.http if candidate.is_link else self.files, max_bytes)
+                except HttpError as error:
+                    is_slow = time.monotonic() - began > self.params.network.timeout_s / 2  # and would be once more
+                    if not left or not error.retriable or is_slow:
+                        raise
+                await asyncio.sleep(_FETCH_PAUSE_S)
+        raise AssertionError("the last try returns or raises")
+
+    def count(self, outcome: Checked | Exception, began: float) -> None:
+        """Into the metrics: an answer, or why there is none. began: when it was asked for, by `time.monotonic`."""
+        if isinstance(outcome, Exception):
+            self.metrics.verdicts.labels("failed" if is_unexpected(outcome) else "refused").inc()
+        else:
+            self.metrics.verdicts.labels(outcome.verdict.verdict).inc()
+            self.metrics.verdict_seconds.observe(time.monotonic() - began)
+
+    def keep(self, checked: Checked, asker: Account | None) -> None:
+        """Have hash and verdict written down soon; nobody waits for that, and nobody is told when it cannot be done."""
+        verdict = checked.verdict
+        save = partial(
+            self.records.add_result,
+            checked.sha256, verdict=verdict.verdict, p_fake=verdict.p_fake, model=verdict.model, asker=asker,
+        )  # fmt: skip
+        self._unsaved.append(save)
+        task = asyncio.create_task(self.saved())  # of many at once the first saves all
+        self._saves.add(task)
+        task.add_done_callback(self._saves.discard)
 
     def layer_name(self, model: str, index: int) -> str | None:
         """The name of a layer of a model that has answered since the start; None where it is not known."""
@@ -215,39 +252,19 @@ class App:
             del data  # up to 25 MiB, and the queue is long; the ticket holds it as long as it is needed
             checked = self._remember(await place.follow(ticket))
         except Exception as error:
-            self.metrics.verdicts.labels("failed" if is_unexpected(error) else "refused").inc()
+            self.count(error, began)
             if is_unexpected(error):
                 _log.error("a picture could not be answered", exc_info=error)
             return error
-        self.metrics.verdicts.labels(checked.verdict.verdict).inc()
-        self.metrics.verdict_seconds.observe(time.monotonic() - began)
-        self._unsaved.append((checked, request.account))
-        task = asyncio.create_task(self.saved())  # of many at once the first saves all
-        self._saves.add(task)
-        task.add_done_callback(self._saves.discard)
+        self.count(checked, began)
+        self.keep(checked, request.account)
         return checked
 
-    async def fetch(self, candidate: Candidate) -> bytes:
-        max_bytes = int(self.params.network.max_mb * MIB)
-        began = time.monotonic()
-        for left in reversed(range(_FETCHES)):
-            try:
-                return await fetch(candidate, self.http if candidate.is_link else self.files, max_bytes)
-            except HttpError as error:
-                is_slow = time.monotonic() - began > self.params.network.timeout_s / 2  # and would be once more
-                if not left or not error.retriable or is_slow:
-                    raise
-            await asyncio.sleep(_FETCH_PAUSE_S)
-        raise AssertionError("the last try returns or raises")
-
-    def _save(self, unsaved: Sequence[tuple[Checked, Account]]) -> None:
+    def _save(self, unsaved: Sequence[Callable[[], None]]) -> None:
         """In a thread. What cannot be kept is let go: nobody waits for it, and memory has an end."""
-        for done, (checked, account) in enumerate(unsaved):
-            verdict = checked.verdict
+        for done, save in enumerate(unsaved):
             try:
-                self.records.add_result(
-                    checked.sha256, verdict=verdict.verdict, p_fake=verdict.p_fake, model=verdict.model, asker=account
-                )
+                save()
             except Exception as error:
                 lost = len(unsaved) - done
                 self.metrics.errors.labels("bot", "records").inc(lost)

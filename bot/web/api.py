@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
@@ -17,7 +15,7 @@ from bot.chat.answers import answer
 from bot.chat.app import App
 from bot.chat.app import Request as Asking
 from bot.chat.found import MIB
-from bot.chat.refusals import is_unexpected
+from bot.monitor import health
 from bot.params import BotParams
 from bot.records import Account
 from bot.web.bodies import CheckBody, HealthBody, ModelBody, ThresholdsBody, WordsBody
@@ -27,8 +25,6 @@ from bot.web.problems import KINDS, MEDIA_TYPE
 from bot.web.upload import FIELD, Uploads
 from bot.words import Words
 from bot.worker import Checked, Want, Withdrawn
-
-_log = logging.getLogger("bot.web")
 
 _ENCODERS = 2  # answers whose pictures are made at once; each takes a core for a second
 _GONE = 499  # nginx's number for a client that did not wait; nobody sees it
@@ -41,12 +37,11 @@ class Api:
         self.app = app
         self.uploads = Uploads(max_bytes(app.params))
         self.encoders = asyncio.Semaphore(_ENCODERS)
-        self._saving = asyncio.Lock()
 
     async def check(self, request: Request, want: Want) -> Checked:
         """Take the picture in, and have it looked at. Raises what `Uploads.read` and `DetectorDesk.check` raise."""
-        metrics, began = self.app.metrics, time.monotonic()
-        metrics.requests.labels("web", "check").inc()
+        began = time.monotonic()
+        self.app.metrics.requests.labels("web", "check").inc()
         # The address is the key in the queue, so that nobody fills it alone; it is neither kept nor logged.
         client = request.client.host if request.client else "unknown"
         try:
@@ -56,25 +51,11 @@ class Api:
         except (ClientDisconnect, Withdrawn):
             raise
         except Exception as error:
-            metrics.verdicts.labels("failed" if is_unexpected(error) else "refused").inc()
+            self.app.count(error, began)
             raise
-        metrics.verdicts.labels(checked.verdict.verdict).inc()
-        metrics.verdict_seconds.observe(time.monotonic() - began)
+        self.app.count(checked, began)
+        self.app.keep(checked, None)  # of nobody: there are no accounts here
         return checked
-
-    async def keep(self, checked: Checked) -> None:
-        """Write down hash and verdict, of nobody: there are no accounts here. One at a time, so that a database that
-        hangs costs one thread."""
-        verdict = checked.verdict
-        try:
-            async with self._saving:
-                await asyncio.to_thread(
-                    self.app.records.add_result,
-                    checked.sha256, verdict=verdict.verdict, p_fake=verdict.p_fake, model=verdict.model,
-                )  # fmt: skip
-        except Exception as error:
-            self.app.metrics.errors.labels("web", "records").inc()
-            _log.warning("a result could not be kept: %s", error, exc_info=is_unexpected(error))
 
 
 def max_bytes(params: BotParams) -> int:
@@ -167,7 +148,7 @@ async def check(
         ]
         body["seen"] = _data_url(checked.seen or b"")
     headers = {"Content-Language": t.language, "Vary": "Accept-Language", "Cache-Control": "no-store"}
-    return JSONResponse(body, headers=headers, background=BackgroundTask(api.keep, checked))
+    return JSONResponse(body, headers=headers)
 
 
 @_routes.get(
@@ -193,9 +174,8 @@ async def model(api: ApiNeeded) -> ModelBody:
 )
 async def healthz(api: ApiNeeded) -> Response:
     """Each part by name."""
-    found = {name: check() for name, check in api.app.checks.items()}
-    well = all(found.values())
-    return JSONResponse({"ok": well, "checks": found}, 200 if well else 503, {"Cache-Control": "no-store"})
+    status, body = health(api.app.checks)
+    return JSONResponse(body, status, {"Cache-Control": "no-store"})
 
 
 async def _unless_gone(request: Request, looking: Any) -> Checked:
