@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import itertools
 import os
 import signal
@@ -22,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from infra.cli import run_cli
 
 ROOT = Path(__file__).resolve().parent.parent
-SIDE = 1024
 PROMISED_MS = 300  # Discord itself waits for 3 s
 
 
@@ -42,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 async def measure(bundle: str, commands: int, rounds: int, folder: Path) -> None:
     """Print a line a round."""
+    from benchmarks.verdicts import photo_bytes, rss_mb
     from tests.discord_server import plain
 
     async with plain() as served:
@@ -75,31 +74,12 @@ async def measure(bundle: str, commands: int, rounds: int, folder: Path) -> None
                 print(
                     f"round {number}: {commands} commands acknowledged after {acknowledged[commands // 2]:.0f} ms "
                     f"(median), {acknowledged[-1]:.0f} ms (last; promised {PROMISED_MS}); answered in {took:.1f} s, "
-                    f"{commands / took:.1f} a second, {late} out of order; bot {resident_mb(bot.pid)} MB",
+                    f"{commands / took:.1f} a second, {late} out of order; bot {rss_mb(bot.pid):.0f} MB",
                     flush=True,
                 )
         finally:
             bot.send_signal(signal.SIGTERM)
             await bot.wait()
-
-
-def photo_bytes() -> bytes:
-    """A JPEG of a size and complexity as cameras make them."""
-    import numpy as np
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 255, (48, 48, 3), dtype=np.uint8)).resize((SIDE, SIDE))
-    noisy = np.clip(np.asarray(coarse) + rng.normal(0, 6, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noisy).save(file, "JPEG", quality=88)
-    return file.getvalue()
-
-
-def resident_mb(pid: int) -> int:
-    """Resident memory of one process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from bot.chat.discord.command import add_discord
-from bot.commands import check, claims, deck, web
+from bot.commands import check, claims, deck, discord, web
 from infra.cli import run_cli
+
+_COMMANDS = (check, deck, discord, web, claims)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,11 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (check, deck):
-        module.add(commands)
-    add_discord(commands)
-    web.add(commands)
-    claims.add(commands)
+    for command in _COMMANDS:
+        command.add(commands)
     args = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
     return run(args)

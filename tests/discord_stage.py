@@ -19,6 +19,7 @@ from tests.bot_bundles import photo, write_small_bundle
 from tests.discord_server import DiscordServer, Message, Tls, plain, tls
 
 T = TypeVar("T")
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 PATIENCE_S = 60.0  # a machine may be busy; nothing here takes long when it is not
 
@@ -128,7 +129,13 @@ def stage_params(folder: Path, **discord: Any) -> BotParams:
 @contextmanager
 def on_stage(params: BotParams) -> Iterator[Stage]:
     """A stage with everything on it."""
-    stage = Stage(params)
+    with on_play(Stage(params)) as stage:
+        yield stage
+
+
+@contextmanager
+def on_play(stage: AnyStage) -> Iterator[AnyStage]:
+    """The stage's play goes on in a thread of its own meanwhile."""
     thread = stage.loop_in_thread()
     play = stage.play()
     try:

@@ -22,7 +22,7 @@ from infra.images import encode_jpeg
 from model_defs.checkpoint import read_card
 from tests.bot_bundles import photo
 from tests.discord_server import plain, tls
-from tests.discord_stage import Stage, stage_params
+from tests.discord_stage import Stage, on_play, stage_params
 
 FACES = 24
 CUES = ["gaze", "glasses", "eye_reflections"]
@@ -62,15 +62,8 @@ def on_quiz_stage(folder: Path, *, deck: bool = True, **quiz: Any) -> Iterator[Q
     stage = QuizStage(params.model_copy(update={"quiz": wanted}))
     if deck:
         write_deck(folder / "deck")
-    thread = stage.loop_in_thread()
-    play = stage.play()
-    try:
-        stage.run(play.__aenter__())
+    with on_play(stage):
         yield stage
-    finally:
-        stage.run(play.__aexit__(None, None, None))
-        stage.stop_loop()
-        thread.join()
 
 
 def write_deck(folder: Path, deck_id: str = "0123456789abcdef", faces: int = FACES) -> None:

@@ -44,10 +44,10 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="another seed, another choice; default 0")
     parser.add_argument("--bundle", metavar="URL", help="the checkpoint bundle that answers; default: the champion")
     add_params_arguments(parser, default="params/bot.yaml")
-    parser.set_defaults(run=run_deck)
+    parser.set_defaults(run=_run)
 
 
-def run_deck(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     """Run the command; the exit code. Raises UserError."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as for `check`
     params = load_params(args.params, args.sets, BotParams)

@@ -21,7 +21,6 @@ from bot.quiz.turns import Given, Mode, Question, Result, Reveal, Turn
 from bot.verdict import Side
 from infra.errors import UserError
 
-LENGTHS: tuple[int | None, ...] = (5, 10, None)  # offered to people; None goes on until somebody stops it
 VERSION: Literal[1] = 1  # of the JSON
 
 Phase: TypeAlias = Literal["ready", "asking", "revealed", "over"]

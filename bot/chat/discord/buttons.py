@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import discord
 
-from bot.chat.answers import answer, layer_caption, layer_choices, thanks_for_claim
+from bot.chat.answers import answer, layer_caption, layer_choices, thanks_for_claim, wrong_label
 from bot.chat.buttons import (
     HOW_TO_READ,
     LAYER_ID,
@@ -36,7 +36,6 @@ from bot.worker import Checked, LayerGone, Want
 
 if TYPE_CHECKING:
     from bot.chat.discord.client import DiscordBot
-    from bot.verdict import Label
 
 _MOST_LAYERS = 20  # four of five rows of five
 _PICTURE_ID = rf"picture:(?P<number>[0-9]):(?P<wrong>{WRONG_ID.pattern})"
@@ -217,13 +216,7 @@ def _add_buttons(view: discord.ui.View, checked: Checked, t: Words) -> None:
         view.add_item(LayerItem(LayerButton(0, layer.index, mark), layer.label))
     view.add_item(HowItem(t("How to read this")))
     for wrong in wrong_buttons(checked.sha256, checked.verdict.verdict):
-        view.add_item(WrongItem(wrong, _wrong_label(checked.verdict.verdict, wrong, t)))
-
-
-def _wrong_label(said: Label, wrong: WrongButton, t: Words) -> str:
-    if said != "unsure":
-        return t("That's wrong")
-    return t("It is real") if wrong.claimed == "real" else t("It is generated")
+        view.add_item(WrongItem(wrong, wrong_label(checked.verdict.verdict, wrong.claimed, t)))
 
 
 def _wrong_button(custom_id: str) -> WrongButton:

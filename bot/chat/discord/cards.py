@@ -109,11 +109,6 @@ def chunks(count: int) -> list[range]:
     return [range(i, min(i + PICTURES_A_MESSAGE, count)) for i in range(0, count, PICTURES_A_MESSAGE)]
 
 
-def failure_card(number: int | None, line: str) -> Card:
-    """Why there is no verdict for a picture, among several."""
-    return Card(f"{number}." if number is not None else "–", line)
-
-
 def _halved(picture: bytes) -> bytes:
     with Image.open(io.BytesIO(picture)) as opened:
         small = opened.convert("RGB").resize((max(1, opened.width // 2), max(1, opened.height // 2)))

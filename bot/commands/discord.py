@@ -10,7 +10,7 @@ from infra.cli import Subparsers
 from infra.params import add_params_arguments, load_params
 
 
-def add_discord(commands: Subparsers) -> None:
+def add(commands: Subparsers) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "discord",
@@ -23,10 +23,10 @@ def add_discord(commands: Subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_params_arguments(parser, default="params/bot.yaml")
-    parser.set_defaults(run=run_discord)
+    parser.set_defaults(run=_run)
 
 
-def run_discord(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     """Until a signal ends it."""
     params = load_params(args.params, args.sets, BotParams)
     from bot.chat.discord.token import read_token
