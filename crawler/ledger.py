@@ -28,6 +28,7 @@ T = TypeVar("T")
 LOCAL_HOST = ""  # of files on disk
 # Draws in a row that come to nothing, each after its retries: an endpoint that is gone, or gives no images.
 MAX_FRUITLESS_DRAWS = 20
+_TARGET_REACHED = "target reached"
 
 
 @dataclass
@@ -215,13 +216,15 @@ class Ledger:
         """
         taken = dict(self._hosts[host].taken)
         stored = await self._read(lambda: settle(self._journal, is_there, taken))
+        lost = [item for item in taken.values() if item.id in self._hosts[host].intended and item.id not in stored]
+        for item in lost:
+            self.states[item.source].good -= 1
         for item in taken.values():
-            state = self.states[item.source]
-            if item.id in self._hosts[host].intended and item.id not in stored and state.watch is None:
-                state.good -= 1
             self._release(item)
         for queue in self._hosts[host].queues.values():
             queue.after, queue.may_have_more = 0, True
+        for name in {item.source for item in lost}:
+            await self._go_on(self.states[name])
         await self.done_with(host)
 
     async def _take_from(self, queue: _Queue, limit: int) -> list[Item]:
@@ -259,20 +262,35 @@ class Ledger:
 
     def _end_if_reached(self, state: SourceState) -> None:
         if state.ended is None and state.reached:
-            state.ended = "target reached"
+            state.ended = _TARGET_REACHED
 
     async def _take_up_end(self, state: SourceState) -> None:
         source = state.source
         ended = await self._read(self._journal.ended, source.name, source.model_dump_json())
+        await self._watch(state)
+        if ended is not None:
+            state.ended = ended[0]
+
+    async def _watch(self, state: SourceState) -> None:
+        """Follow the draws of an endpoint, those in the journal first."""
+        source = state.source
         if isinstance(source, EndpointSource):
             from crawler.repeats import RepeatWatch  # with NumPy, which a crawl of lists need not have in memory
 
+            draws = await self._read(lambda: list(self._journal.draws(source.name)))
             state.watch = RepeatWatch(source.concurrency, source.stop_below)
-            for sha256, phash in await self._read(lambda: list(self._journal.draws(source.name))):
+            for sha256, phash in draws:
                 state.watch.draw(sha256, phash)
             state.good = state.watch.distinct
-        if ended is not None:
-            state.ended = ended[0]
+
+    async def _go_on(self, state: SourceState) -> None:
+        """Images that counted are not there: a source whose target they had reached goes on, on all its hosts."""
+        await self._watch(state)
+        if state.ended == _TARGET_REACHED and not state.reached:
+            state.ended = None
+            for name, host in self._hosts.items():
+                if state.source.name in host.queues:
+                    self._queue(state, name)
 
     async def _end_if_exhausted(self, state: SourceState) -> None:
         if state.watch is not None and state.watch.exhausted and state.ended is None and not state.reached:
