@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bot.variants import VARIANT_NAMES, variants
-from bot.verdict import Label, LayerHeatmap, Picture, Side, Stability, Variant, Verdict, label_of, side_of
+from bot.verdict import NO_PIXELS, Label, LayerHeatmap, Picture, Side, Stability, Variant, Verdict, label_of, side_of
 from infra.images import MAX_BYTES, DecodedImage, ImageRefused, decode_image, open_image
 from model_defs.checkpoint import BundleError, Card, load_bundle
 
@@ -45,13 +45,18 @@ class Detector:
     card: Card
     max_bytes: int
 
-    def __init__(self, bundle_url: str, threads: int | None = None, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, bundle_url: str, threads: int | None = None, max_bytes: int = MAX_BYTES, device: str = "cpu"
+    ) -> None:
         """threads: CPU threads of the whole process's networks; None leaves torch's choice. max_bytes: of one file.
+        device: where the network runs, as torch names it.
 
         Raises BundleError.
         """
         self.max_bytes = max_bytes
         self._network, self.card = load_bundle(bundle_url)
+        self._network.to(device)
+        self._device = device
         self._url = bundle_url
         if threads is not None:
             import torch
@@ -93,13 +98,16 @@ class Detector:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def prepare(self, image: DecodedImage, started: float | None = None) -> Prepared:
-        """The network's inputs for a picture and its variants. started: perf_counter when work on it began."""
+    def prepare(self, image: DecodedImage, started: float | None = None, preview: bool = True) -> Prepared:
+        """The network's inputs for a picture and its variants. started: perf_counter when work on it began. preview:
+        made too, for panels; else it is of no size.
+        """
         started = time.perf_counter() if started is None else started
         preprocess = self.card.preprocess
         seen = preprocess.fit_image(image.rgb)
         inputs = np.stack([seen, *(preprocess.fit_image(variant) for variant in variants(image.rgb))])
-        picture = Picture(image.width, image.height, image.format, preprocess.fit, _preview(image.rgb), seen)
+        small = _preview(image.rgb) if preview else NO_PIXELS
+        picture = Picture(image.width, image.height, image.format, preprocess.fit, small, seen)
         return Prepared(picture, inputs, time.perf_counter() - started)
 
     def judge(self, prepared: Sequence[Prepared], heatmaps: bool = True) -> list[Verdict]:
@@ -107,14 +115,24 @@ class Detector:
 
         `seconds` of each is its own preparation and heatmaps and an equal part of the pass.
         """
+        verdicts = dict(self.judge_each(prepared, [heatmaps] * len(prepared)))
+        return [verdicts[index] for index in range(len(prepared))]
+
+    def judge_each(self, prepared: Sequence[Prepared], heatmaps: Sequence[bool]) -> Iterator[tuple[int, Verdict]]:
+        """As `judge`, with heatmaps for some: each verdict and its index as soon as it is there, those without first.
+
+        Raises BundleError, before the first of them.
+        """
         if not prepared:
-            return []
-        explain = _explainer() if heatmaps else None
+            return
+        explain = _explainer() if any(heatmaps) else None
         started = time.perf_counter()
         probabilities = self._probabilities(np.concatenate([item.inputs for item in prepared]))
         rows = probabilities.reshape(len(prepared), -1)
         shared = (time.perf_counter() - started) / len(prepared)
-        return [self._verdict(item, row.tolist(), explain, shared) for item, row in zip(prepared, rows, strict=True)]
+        for index in sorted(range(len(prepared)), key=lambda index: heatmaps[index]):
+            explainer = explain if heatmaps[index] else None
+            yield index, self._verdict(prepared[index], rows[index].tolist(), explainer, shared)
 
     def _load(self, image: bytes | Path) -> Prepared | ImageRefused:
         started = time.perf_counter()
@@ -130,7 +148,7 @@ class Detector:
         import torch
 
         with torch.inference_mode():
-            logits = self._network(self.card.preprocess.to_tensor(inputs)).numpy()
+            logits = self._network(self.card.preprocess.to_tensor(inputs).to(self._device)).cpu().numpy()
         if not np.isfinite(logits).all():
             raise BundleError(
                 f"the network of {self._url} answers with numbers that are not finite; use another bundle"
@@ -144,7 +162,7 @@ class Detector:
         p_fake, label, side = row[0], label_of(row[0], thresholds), side_of(row[0], thresholds)
         layers: tuple[LayerHeatmap, ...] = ()
         if explain is not None:
-            layers = explain(self._network, self.card.preprocess.to_tensor(item.inputs[:1]), side)
+            layers = explain(self._network, self.card.preprocess.to_tensor(item.inputs[:1]).to(self._device), side)
         labels: list[Label] = [label_of(p, thresholds) for p in row[1:]]
         stability = Stability(
             variants=tuple(Variant(*each) for each in zip(VARIANT_NAMES, row[1:], labels, strict=True)),

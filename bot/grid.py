@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from bot.lettering import LINE_HEIGHT, wrap, write
 from bot.overlay import enlarged, greyed, heated
 from bot.palette import ACCENT, BACKGROUND, CARD, MARGIN, MUTED, NOTE, TEXT
 from bot.verdict import LayerHeatmap, Verdict
-from bot.wording import share_percent, silence
+from bot.wording import share_percent, short_names, silence
 from bot.words import Words
 
 _SHAPES = ((2, 2, 488), (3, 3, 320), (8, 4, 236), (15, 5, 236), (10_000, 6, 236))  # layers up to, columns, tile
@@ -89,21 +88,6 @@ class Grid:
         if layer.share > 0:
             filled = max(2, round(layer.share * self.tile))
             draw.rectangle((x, y, x + filled - 1, y + _SHARE_BAR - 1), fill=ACCENT)
-
-
-def short_names(layers: Sequence[LayerHeatmap]) -> list[str]:
-    """The layers' names without the leading parts that all of them share."""
-    parts = [layer.name.split(".") for layer in layers]
-    levels = zip(*(part[:-1] for part in parts), strict=False)
-    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels)) if len(parts) > 1 else 0
-    if any(part[shared].isdigit() for part in parts):
-        shared = max(0, shared - 1)  # "features.12.0" says more than "12.0"
-    return [".".join(part[shared:]) for part in parts]
-
-
-def short_name(layers: Sequence[LayerHeatmap], layer: LayerHeatmap) -> str:
-    """What `short_names` calls one of `layers`; the whole name of another."""
-    return dict(zip((each.name for each in layers), short_names(layers), strict=True)).get(layer.name, layer.name)
 
 
 def draw_silence(panel: Image.Image, at: tuple[int, int], base: NDArray[np.uint8], words: str) -> None:

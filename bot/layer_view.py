@@ -6,14 +6,14 @@ from datetime import date
 
 from PIL import Image, ImageDraw
 
-from bot.grid import draw_silence, short_name
+from bot.grid import draw_silence
 from bot.legend import LEGEND_HEIGHT, draw_legend
 from bot.lettering import LINE_HEIGHT, write
 from bot.overlay import enlarged, heated
 from bot.palette import ACCENT, BACKGROUND, BODY, CARD, MARGIN, MUTED, NOTE, TEXT
 from bot.picture_file import as_file
 from bot.verdict import LayerHeatmap, Verdict
-from bot.wording import label_word, likelihood, share_percent, silence
+from bot.wording import label_word, likelihood, share_percent, short_name, silence
 from bot.words import ENGLISH, Words
 
 _TILE = 560  # pixels: both pictures side by side stay under what chats show without shrinking, about 1,200

@@ -13,6 +13,8 @@ from model_defs.checkpoint import Thresholds
 Label: TypeAlias = Literal["real", "fake", "unsure"]
 Side: TypeAlias = Literal["real", "fake"]
 
+NO_PIXELS: NDArray[np.uint8] = np.zeros((0, 0, 3), dtype=np.uint8)  # where a picture was left out
+
 
 @dataclass(frozen=True, eq=False)
 class LayerHeatmap:
@@ -23,7 +25,7 @@ class LayerHeatmap:
     peak: the hottest spot before stretching, in logits. share: in [0, 1], this layer's evidence over that of all
     layers. dead: it says nothing that counts (limits in `bot.explain`); its map may still look lively, as every map
     is stretched. map: float32 [S, S] in [0, 1], S the network's input size, from the layer's own coolest spot to its
-    hottest.
+    hottest; [3, 3], the means of its ninths, where it is only spoken of.
     """
 
     name: str
@@ -65,7 +67,8 @@ class Stability:
 @dataclass(frozen=True, eq=False)
 class Picture:
     """What was looked at. preview: uint8 [h, w, 3], the whole picture, small; seen: uint8 [S, S, 1 or 3], what the
-    network was given; fit: how the one was made from the other (see `Preprocess.fit`); width, height: as it came.
+    network was given; both of no size where they are not needed; fit: how the one was made from the other (see
+    `Preprocess.fit`); width, height: as it came.
     """
 
     width: int

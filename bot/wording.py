@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bot.verdict import Label, LayerHeatmap, Verdict
 from bot.words import ENGLISH, Words, later
@@ -89,6 +91,21 @@ def silence(layer: LayerHeatmap, side: Label, t: Words = ENGLISH) -> str | None:
     return None
 
 
+def short_names(layers: Sequence[LayerHeatmap]) -> list[str]:
+    """The layers' names without the leading parts that all of them share."""
+    parts = [layer.name.split(".") for layer in layers]
+    levels = zip(*(part[:-1] for part in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels)) if len(parts) > 1 else 0
+    if any(part[shared].isdigit() for part in parts):
+        shared = max(0, shared - 1)  # "features.12.0" says more than "12.0"
+    return [".".join(part[shared:]) for part in parts]
+
+
+def short_name(layers: Sequence[LayerHeatmap], layer: LayerHeatmap) -> str:
+    """What `short_names` calls one of `layers`; the whole name of another."""
+    return dict(zip((each.name for each in layers), short_names(layers), strict=True)).get(layer.name, layer.name)
+
+
 def left_out_words(layers: Sequence[LayerHeatmap], shown: Sequence[LayerHeatmap], t: Words = ENGLISH) -> str:
     """A sentence on the layers that are not shown; empty when all are."""
     names = {layer.name for layer in shown}
@@ -122,7 +139,7 @@ def alt_text(verdict: Verdict, t: Words = ENGLISH) -> str:
         )  # fmt: skip
     if not verdict.layers:
         return first
-    return f"{first} {_evidence_words(verdict, t)}"
+    return f"{first} {evidence_words(verdict, t)}"
 
 
 def region(layers: Sequence[LayerHeatmap], t: Words = ENGLISH) -> str:
@@ -133,12 +150,19 @@ def region(layers: Sequence[LayerHeatmap], t: Words = ENGLISH) -> str:
     """
     if not layers:
         return ""
-    heat = np.sum([layer.map * layer.share for layer in layers], axis=0)
-    fields = np.array([[field.mean() for field in np.array_split(row, 3, axis=1)] for row in np.array_split(heat, 3)])
+    fields = np.sum([ninths(layer.map) * layer.share for layer in layers], axis=0)
     if fields.max() < fields.mean() * 4 / 3:
         return t("spread all over the picture")
     row, column = divmod(int(fields.argmax()), 3)
     return t(_REGIONS[row][column])
+
+
+def ninths(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [S, S] ▶ float32 [3, 3], the means of its fields: all that words need of a map, and its own ninths."""
+    if len(heat) < 3:  # spots so large that each reaches into several fields
+        heat = heat.repeat(3, axis=0).repeat(3, axis=1)
+    rows = np.array_split(heat, 3)
+    return np.array([[field.mean() for field in np.array_split(row, 3, axis=1)] for row in rows], dtype=np.float32)
 
 
 def listed(names: Sequence[str], t: Words = ENGLISH) -> str:
@@ -148,12 +172,15 @@ def listed(names: Sequence[str], t: Words = ENGLISH) -> str:
     return t("{names} and {last}", names=", ".join(names[:-1]), last=names[-1])
 
 
-def _evidence_words(verdict: Verdict, t: Words) -> str:
+def evidence_words(verdict: Verdict, t: Words) -> str:
+    """Which layers the evidence comes from, and roughly where it lies; empty when no layer was looked at."""
+    if not verdict.layers:
+        return ""
     side = label_word(verdict.explains, t)
     loudest = sorted((x for x in verdict.layers if not x.dead), key=lambda x: -x.share)[:3]
     if not loudest:
         return t("No layer shows evidence for {side}.", side=side)
-    names = listed([f"{layer.name} ({share_percent(layer.share, t)})" for layer in loudest], t)
+    names = listed([f"{short_name(verdict.layers, layer)} ({share_percent(layer.share, t)})" for layer in loudest], t)
     where = region([layer for layer in loudest if not layer.placeless], t)
     if not where:
         return t("Most evidence for {side} comes from {layers}.", side=side, layers=names)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from bot.grid import Grid, short_names
+from bot.grid import Grid
 from bot.header import HEADER_HEIGHT
 from bot.legend import LEGEND_HEIGHT
 from bot.lettering import elide, printable, width, wrap
@@ -21,7 +21,7 @@ from bot.overlay import enlarged, greyed, heated
 from bot.render import MAX_LAYERS, choose_layers, render_panel
 from bot.variants import VARIANT_NAMES
 from bot.verdict import LayerHeatmap, Picture, Stability, Variant, Verdict
-from bot.wording import alt_text, left_out_words, percent, share_percent, stability_words
+from bot.wording import alt_text, left_out_words, percent, share_percent, short_names, stability_words
 from model_defs.checkpoint import Thresholds
 
 DAY = date(2026, 1, 2)
@@ -180,6 +180,17 @@ def test_alt_text_says_what_the_panel_shows() -> None:
     spread = verdict_of([layer("one", 1.0, map=np.ones((30, 30), dtype=np.float32))])
     assert alt_text(spread).endswith("spread all over the picture.")
     assert alt_text(verdict_of([layer(share=0.0)])).endswith("No layer shows evidence for fake.")
+    deep = [layer(f"network.features.{n}.conv", 0.5) for n in (1, 12)]
+    assert "comes from features.1.conv (50%) and features.12.conv (50%)" in alt_text(verdict_of(deep))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("side", [1, 2])
+def test_the_smallest_maps_have_words_too(side: int) -> None:
+    corner = np.zeros((side, side), dtype=np.float32)
+    corner[0, 0] = 1
+    said = alt_text(verdict_of([layer("one", 1.0, map=corner)]))
+    assert said.endswith("spread all over the picture." if side == 1 else "strongest in the upper left.")
 
 
 def test_numbers_claim_no_more_than_they_know() -> None:

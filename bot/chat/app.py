@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -16,12 +15,13 @@ from typing import Any, TypeVar
 from bot.chat.found import MIB, Candidate, fetch
 from bot.chat.manners import speaks
 from bot.chat.refusals import JustForgotten, is_unexpected
+from bot.chat.remembered import Remembered
 from bot.chat.waiting import Place, Progress, Shares, Turn, Turns
 from bot.monitor import Metrics, Monitor
 from bot.params import BotParams
 from bot.records import Account, PlaceSettings, Platform, Records
 from bot.words import Words
-from bot.worker import Asker, Checked, DetectorDesk, Want
+from bot.worker import Asker, Checked, Desk, Want, open_desk
 from infra.http import HttpClient, HttpError
 
 _log = logging.getLogger("bot.app")
@@ -29,14 +29,12 @@ _log = logging.getLogger("bot.app")
 USER_AGENT = "faces-bot/1"
 _PURGE_EVERY_S = 3600.0
 _TRY_EVERY_S = 30.0  # whether the database is there, for /healthz
-_REMEMBERED = 10_000  # places and people whose choices are kept in memory
 _FETCHES = 3  # tries; CDNs and proxies have bad moments
 _FETCH_PAUSE_S = 0.5
 # Downloads at once; others wait. Slow sites and large files of one person hold up that person only, of one server that
 # server, and what is on its way for all together fits into memory.
 _FETCHES_PER_USER, _FETCHES_PER_SERVER, _FETCHES_IN_ALL = 4, 12, 32
 _THREADS = 32  # that wait for the database, names and files; the six that two cores have by default are soon used up
-_FORGET_EVERY_S = 60.0  # of one person: to erase a large database takes seconds, in which nobody writes
 
 Found = TypeVar("Found")
 
@@ -60,17 +58,18 @@ class App:
     """The detector's desk, the records, the door to the web and the counters, for all platforms of one process.
 
     checks: name ▶ whether that part is well, for /healthz; platforms add theirs. http: for links that people write.
-    files: for what the platform itself names; the same by default.
+    files: for what the platform itself names; the same by default. clock: seconds, which never go back; for tests.
     """
 
     def __init__(
         self,
         params: BotParams,
-        desk: DetectorDesk,
+        desk: Desk,
         records: Records,
         http: HttpClient,
         metrics: Metrics,
         files: HttpClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.params = params
         self.desk = desk
@@ -81,9 +80,10 @@ class App:
         self.checks: dict[str, Callable[[], bool]] = {
             "detector": lambda: self.desk.is_healthy, "records": lambda: self.records.is_well,
         }  # fmt: skip
-        self._places: OrderedDict[tuple[Platform, str], PlaceSettings] = OrderedDict()
-        self._languages: OrderedDict[str, str | None] = OrderedDict()
-        self._forgotten: OrderedDict[str, float] = OrderedDict()  # when, by a monotonic clock
+        self._places: Remembered[tuple[Platform, str], PlaceSettings] = Remembered(clock)
+        self._languages: Remembered[str, str | None] = Remembered(clock)
+        # To erase a large database takes seconds, in which nobody writes.
+        self._forgotten: Remembered[str, None] = Remembered(clock)
         self._layers: dict[str, tuple[str, ...]] = {}
         self._turns = Turns()
         self._users, self._servers = Shares(_FETCHES_PER_USER), Shares(_FETCHES_PER_SERVER)
@@ -160,66 +160,65 @@ class App:
 
     def settings_at_hand(self, platform: Platform, place: str | None) -> PlaceSettings:
         """As last read; the defaults where they were not, and alone with somebody."""
-        return self._places.get((platform, place), PlaceSettings()) if place else PlaceSettings()
+        return self._places.last((platform, place), PlaceSettings()) if place else PlaceSettings()
 
     async def settings(self, platform: Platform, place: str | None) -> PlaceSettings:
         """What the admins of a place decided; as far as it is known when the database cannot be asked."""
         if place is None:
             return PlaceSettings()
-        if (platform, place) not in self._places:
+        if not self._places.is_fresh((platform, place)):
             with suppress(Exception):
                 found = await self.unless_down(asyncio.to_thread(self.records.settings, platform, place))
-                _keep(self._places, (platform, place), found)
+                self._places.keep((platform, place), found)
         return self.settings_at_hand(platform, place)
 
     async def change_settings(self, platform: Platform, place: str, **changes: Any) -> PlaceSettings:
         """Keep changes; raises what `Records.change_settings` raises."""
         changed = await asyncio.to_thread(self.records.change_settings, platform, place, **changes)
-        _keep(self._places, (platform, place), changed)
+        self._places.keep((platform, place), changed)
         return changed
 
     async def open_channel(self, platform: Platform, place: str, channel: str, is_open: bool) -> None:
         """Open one channel or close it; raises what `Records.open_channel` raises."""
         changed = await asyncio.to_thread(self.records.open_channel, platform, place, channel, is_open)
-        _keep(self._places, (platform, place), changed)
+        self._places.keep((platform, place), changed)
 
     async def forget_place(self, platform: Platform, place: str) -> None:
         """The bot has left the place."""
-        self._places.pop((platform, place), None)
+        self._places.drop((platform, place))
         await asyncio.to_thread(self.records.forget_place, platform, place)
 
     async def set_language(self, account: Account, language: str | None) -> None:
         """Keep a person's choice; raises what `Records.set_person_language` raises."""
         await asyncio.to_thread(self.records.set_person_language, account, language)
-        _keep(self._languages, account.key, language)
+        self._languages.keep(account.key, language)
 
     async def forget(self, account: Account) -> dict[str, int]:
         """Delete everything of a person; raises JustForgotten, and what `Records.forget` raises."""
-        now = time.monotonic()
-        if now < self._forgotten.get(account.key, float("-inf")) + _FORGET_EVERY_S:
+        if self._forgotten.is_fresh(account.key):
             raise JustForgotten
-        _keep(self._forgotten, account.key, now)
+        self._forgotten.keep(account.key, None)
         await self.saved()
         try:
             gone = await asyncio.to_thread(self.records.forget, account)
         except Exception:
-            self._forgotten.pop(account.key, None)
+            self._forgotten.drop(account.key)
             raise
         self.forget_choices(account)
         return gone
 
     def forget_choices(self, account: Account) -> None:
         """The person's data were deleted or joined with another's: nothing is to be remembered here either."""
-        self._languages.pop(account.key, None)
+        self._languages.drop(account.key)
 
     async def words(self, account: Account, place: str | None, locale: str | None) -> Words:
         """The language to answer somebody in. locale: of their program."""
         settings = await self.settings(account.platform, place)
-        if account.key not in self._languages:
+        if not self._languages.is_fresh(account.key):
             with suppress(Exception):
                 language = await self.unless_down(asyncio.to_thread(self.records.person_language, account))
-                _keep(self._languages, account.key, language)
-        return speaks(self._languages.get(account.key), settings.language, locale)
+                self._languages.keep(account.key, language)
+        return speaks(self._languages.last(account.key, None), settings.language, locale)
 
     async def unless_down(self, reading: Awaitable[Found]) -> Found:
         """A question to the database, with one line in the log when it cannot be answered."""
@@ -246,7 +245,8 @@ class App:
                 async with self._users.of(request.asker.user), self._servers.of(request.asker.server):
                     data = await self.fetch(candidate)
                 await turn.come()
-                ticket = self.desk.submit(data, request.asker, replace(want, name=candidate.name))
+                # The chats paint nothing themselves, and speak only roughly of where the heat lies.
+                ticket = self.desk.submit(data, request.asker, replace(want, name=candidate.name, maps=False))
             finally:
                 turn.pass_on()
             del data  # up to 25 MiB, and the queue is long; the ticket holds it as long as it is needed
@@ -280,12 +280,14 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(params: BotParams, files_from: Sequence[str] = ()) -> AsyncIterator[App]:
+async def open_app(
+    params: BotParams, files_from: Sequence[str] = (), desk: AbstractAsyncContextManager[Desk] | None = None
+) -> AsyncIterator[App]:
     """Start the detector, open the records, serve /healthz and /metrics. Raises UserErrors: BundleError, NoChampion,
-    DatabaseError, MonitorError …
+    DetectorAway, DatabaseError, MonitorError …
 
     files_from: hosts of the operator's that stand in for the platform; files that the platform names may be there,
-    links that people write may not.
+    links that people write may not. desk: who looks at pictures, when it is not what `detector` says.
     """
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     metrics = Metrics()
@@ -299,10 +301,10 @@ async def open_app(params: BotParams, files_from: Sequence[str] = ()) -> AsyncIt
         for allow in (network.allow, (*network.allow, *files_from))
     )  # fmt: skip
     try:
-        async with DetectorDesk(params) as desk, http, files:
-            app = App(params, desk, records, http, metrics, files)
-            metrics.watch("bot_waiting", "Pictures that wait.", lambda: desk.waiting)
-            metrics.watch("bot_worker_restarts", "Worker processes that died or hung.", lambda: desk.restarts)
+        async with desk or open_desk(params) as looks, http, files:
+            app = App(params, looks, records, http, metrics, files)
+            metrics.watch("bot_waiting", "Pictures that wait.", lambda: looks.waiting)
+            metrics.watch("bot_worker_restarts", "Times the detector was replaced, or back.", lambda: looks.restarts)
             async with Monitor(params.monitor, metrics, app.checks):
                 housekeeping = asyncio.create_task(_keep_house(app))
                 try:
@@ -326,10 +328,3 @@ async def _keep_house(app: App) -> None:
             app.metrics.errors.labels("bot", "records").inc()
             _log.warning("the records cannot be kept in order: %s", error, exc_info=is_unexpected(error))
         await asyncio.sleep(_TRY_EVERY_S)
-
-
-def _keep(remembered: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    remembered[key] = value
-    remembered.move_to_end(key)
-    if len(remembered) > _REMEMBERED:
-        remembered.popitem(last=False)

@@ -1,49 +1,34 @@
-"""The desk where pictures are handed in: bounded, fair, and each answered exactly once, whatever the process does."""
+"""The desk before a worker process of its own: each picture is answered exactly once, whatever the process does."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from bot.params import BotParams
-from bot.words import later
-from bot.worker.errors import DeskClosed, DeskError, DetectorFailed, QueueFull, Withdrawn
-from bot.worker.fair_queue import FairQueue
+from bot.worker.errors import DOWN, DetectorFailed, DiedOfPicture
 from bot.worker.keeper import PATIENCE, Keeper
 from bot.worker.nursery import Nursery
 from bot.worker.process import WorkerProcess
-from bot.worker.requests import Asker, Checked, Want
+from bot.worker.reception import Reception
+from bot.worker.requests import Checked
 from bot.worker.ticket import Ticket
 from infra.errors import UserError
-from infra.images import ImageRefused
-from model_defs.checkpoint import Card
 
-# Of all pictures without an answer: a hundred photos as cameras make them are 400 MB, a hundred of the largest 3 GB.
-_MAX_BYTES = 512 * 2**20
 _DEATHS = 2  # processes that end while they hold one picture alone; then it is the picture's fault
-
-_CLOSED = later("I am being restarted. Try again in a minute.")
-_FULL = later("There is more waiting than I can hold. Try again in a minute.")
-_DIED = later("I cannot look at this picture: the detector breaks down over it each time. Saving it anew may help.")
-_DOWN = later("The detector is not working at the moment. Try again in a few minutes.")
+_HELD = 2  # batches with the process: one is judged while the next is decoded
 
 
-class DetectorDesk:
+class DetectorDesk(Reception):
     """Takes pictures while it is entered.
 
     Entering waits until a process is ready, and raises NoChampion, DatabaseError, BundleError or StartFailed. Leaving
     ends the process and answers whatever still waits with DeskClosed; `drain` lets it finish first.
 
-    card: of the model that answers now. answered, refused (pictures that are no good), failed: how many since the
-    start. observe: called with "wait_s" (from a request to its process) and "answer_s" (to its answer), in seconds.
     nursery: where processes come from, when several desks are to share one; it outlives them. None: one of its own.
     """
-
-    card: Card
 
     def __init__(
         self,
@@ -51,21 +36,12 @@ class DetectorDesk:
         observe: Callable[[str, float], None] | None = None,
         nursery: Nursery | None = None,
     ) -> None:
-        self.answered = self.refused = self.failed = 0
+        super().__init__(params.worker, observe)
         self._batch = params.worker.batch
-        self._observe = observe or (lambda _name, _seconds: None)
-        worker = params.worker
-        self._queue: FairQueue[Ticket] = FairQueue(worker.queue, worker.per_user, worker.per_server)
         self._again: deque[Ticket] = deque()  # held by a process that died: looked at one by one, before all others
-        self._open: dict[int, Ticket] = {}  # all without an answer
-        self._bytes = 0  # of those
-        self._number = 0
-        self._closed: DeskError | None = DeskClosed(_CLOSED)
-        self._is_placing = False
         self._keeper = Keeper(params, self._take_answer, self._has_taken_charge, self._retry, self._give_up, nursery)
 
     async def __aenter__(self) -> Self:
-        self._empty = asyncio.Event()
         await self._keeper.open()
         self._closed = None
         return self
@@ -73,49 +49,8 @@ class DetectorDesk:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._closed = DeskClosed(_CLOSED)
-        self._settle_all(self._closed)
+        self._close()
         await self._keeper.close()
-
-    def submit(self, data: bytes, asker: Asker, want: Want | None = None) -> Ticket:
-        """Hand in the bytes of a picture; never blocks.
-
-        Raises QueueFull, TooManyWaiting, DeskClosed; DetectorFailed while no process can be started.
-        """
-        if self._closed is not None:
-            raise self._closed
-        if self._keeper.failed_starts >= PATIENCE:
-            raise DetectorFailed(_DOWN)
-        if self._bytes + len(data) > _MAX_BYTES:
-            raise QueueFull(_FULL)
-        ticket = Ticket(self._number + 1, data, asker, want or Want(), self._settled)
-        self._queue.put(ticket, asker)
-        self._number += 1
-        self._open[ticket.number] = ticket
-        self._bytes += ticket.size
-        self._empty.clear()
-        self._hand_out()
-        return ticket
-
-    async def check(self, data: bytes, asker: Asker, want: Want | None = None) -> Checked:
-        """Hand in and wait; raises what `submit` and `Ticket.answer` raise. When cancelled, nothing goes on."""
-        ticket = self.submit(data, asker, want)
-        try:
-            return await ticket.answer()
-        finally:
-            ticket.cancel()
-
-    async def drain(self, timeout_s: float) -> bool:
-        """Take nothing more, and wait for what is there; whether all of it was answered in time."""
-        self._closed = self._closed or DeskClosed(_CLOSED)
-        if not self._open:
-            return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._empty.wait()
-        except TimeoutError:
-            return False
-        return True
 
     @property
     def waiting(self) -> int:
@@ -142,28 +77,33 @@ class DetectorDesk:
         """How often a new champion took over."""
         return self._keeper.reloads
 
-    def _hand_out(self) -> None:
-        """Give the process what it may hold: a batch, or one picture that it may die of."""
+    @property
+    def _is_down(self) -> bool:
+        return self._keeper.failed_starts >= PATIENCE
+
+    def _give(self) -> None:
+        """Give the process what it may hold: enough that it never idles, or one picture that it may die of."""
         worker = self._keeper.current
         while worker is not None and worker.is_open and self.waiting and self._has_room(worker):
-            ticket = self._again.popleft() if self._again else self._queue.take()
-            if not ticket.is_suspect:
-                self._observe("wait_s", time.monotonic() - ticket.submitted)
-            ticket.place(0)
+            try:
+                ticket = self._again.popleft() if self._again else self._queue.take(self._have_enough(worker))
+            except IndexError:
+                return
+            self._begin(ticket)
             worker.deliver(ticket)
-        if not self._is_placing:  # once for all that happens in this turn of the loop
-            self._is_placing = True
-            asyncio.get_running_loop().call_soon(self._place)
+
+    def _in_line(self) -> Iterable[Ticket]:
+        return (*self._again, *self._queue)
 
     def _has_room(self, worker: WorkerProcess) -> bool:
         if self._again or any(ticket.is_suspect for ticket in worker.held.values()):
             return not worker.held
-        return len(worker.held) < self._batch
+        return len(worker.held) < _HELD * self._batch
 
-    def _place(self) -> None:
-        self._is_placing = False
-        for position, ticket in enumerate([*self._again, *self._queue], start=1):
-            ticket.place(position)
+    def _have_enough(self, worker: WorkerProcess) -> set[str]:
+        """Who has all of a batch with the process: the rest is for others, who come past one's large pictures."""
+        held = Counter(ticket.asker.user for ticket in worker.held.values())
+        return {user for user, count in held.items() if count >= self._batch}
 
     def _take_answer(self, ticket: Ticket, outcome: Checked | UserError) -> None:
         ticket.settle(outcome)
@@ -181,34 +121,17 @@ class DetectorDesk:
             ticket.is_suspect = True
             ticket.died_alone += alone
             if ticket.died_alone >= _DEATHS:
-                ticket.settle(DetectorFailed(_DIED))
+                ticket.settle(DiedOfPicture())
             elif not ticket.is_done:
                 saved.append(ticket)
         self._again.extendleft(reversed(saved))
         self._hand_out()
 
     def _give_up(self) -> None:
-        self._settle_all(DetectorFailed(_DOWN))
+        self._settle_all(DetectorFailed(DOWN))
 
-    def _settle_all(self, reason: DeskError) -> None:
-        for ticket in list(self._open.values()):
-            ticket.settle(reason)
-
-    def _settled(self, ticket: Ticket, outcome: Checked | Exception) -> None:
-        """Counts, and forgets. Room has come free, in the process or in the queue."""
-        del self._open[ticket.number]
-        self._bytes -= ticket.size
+    def _forget(self, ticket: Ticket) -> None:
         if ticket in self._again:
             self._again.remove(ticket)
         else:
-            self._queue.remove(ticket, ticket.asker)
-        if isinstance(outcome, Checked):
-            self.answered += 1
-            self._observe("answer_s", time.monotonic() - ticket.submitted)
-        elif isinstance(outcome, ImageRefused):
-            self.refused += 1
-        elif not isinstance(outcome, Withdrawn):
-            self.failed += 1
-        if not self._open:
-            self._empty.set()
-        self._hand_out()
+            super()._forget(ticket)

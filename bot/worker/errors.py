@@ -3,7 +3,9 @@
 DeskError ─┬─ QueueFull        nobody may wait any more
            ├─ TooManyWaiting   this person or server may not
            ├─ DeskClosed       the bot is going
-           ├─ DetectorFailed   the process died of this picture, or does not start
+           ├─ DetectorFailed   the detector does not answer
+           │  ├─ DiedOfPicture it ended over this picture each time
+           │  └─ Stumbled      the program made a mistake over this picture
            ├─ LayerGone        the layer asked for is not the network's
            └─ Withdrawn        the ticket was cancelled
 """
@@ -12,8 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.words import ENGLISH, Words
+from bot.words import ENGLISH, Words, later
 from infra.errors import UserError
+
+CLOSED = later("I am being restarted. Try again in a minute.")
+FULL = later("There is more waiting than I can hold. Try again in a minute.")
+DOWN = later("The detector is not working at the moment. Try again in a few minutes.")
 
 
 class DeskError(UserError):
@@ -45,11 +51,41 @@ class DeskClosed(DeskError):  # noqa: N818
 
 
 class DetectorFailed(DeskError):  # noqa: N818
-    """The process that looks at pictures ended, hung, or cannot be started; the log says why."""
+    """Nobody looks at pictures at the moment; the log says why."""
+
+
+class DiedOfPicture(DetectorFailed):
+    """The process that looked at this picture ended, and so did the next; another copy may do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            later("I cannot look at this picture: the detector breaks down over it each time. Saving it anew may help.")
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DiedOfPicture, ()
+
+
+class Stumbled(DetectorFailed):
+    """A mistake of the program's, or a network that gives no number, with this picture; the log has more."""
+
+    def __init__(self) -> None:
+        super().__init__(later("Something went wrong with this picture. The operator finds it in the log."))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stumbled, ()
 
 
 class LayerGone(DeskError):  # noqa: N818
     """The network has no such layer: the champion has changed since the layer was named."""
+
+    def __init__(self, layer: str) -> None:
+        super().__init__(
+            later("The model has changed since, and has no layer “{layer}”. Show me the picture again."), layer=layer
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LayerGone, (self.values["layer"],)
 
 
 class Withdrawn(DeskError):  # noqa: N818

@@ -7,7 +7,7 @@ the pictures of one person, or of many people of one server with a picture each,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Generic, TypeVar
 
 from bot.words import later
@@ -53,12 +53,16 @@ class FairQueue(Generic[Item]):
         self._servers.setdefault(asker.server, users).setdefault(asker.user, deque()).append(item)
         self._count(asker.user, 1)
 
-    def take(self) -> Item:
-        """The next item. Raises IndexError when none waits."""
-        if not self._servers:
+    def take(self, but: Container[str] = ()) -> Item:
+        """The next item, of other people than `but`. Raises IndexError when none waits."""
+        turn = next(
+            ((server, user) for server, users in self._servers.items() for user in users if user not in but), None
+        )
+        if turn is None:
             raise IndexError("nothing waits")
-        server, users = next(iter(self._servers.items()))
-        user, items = next(iter(users.items()))
+        server, user = turn
+        users = self._servers[server]
+        items = users[user]
         item = items.popleft()
         # Whose turn it was goes to the end, or away.
         del users[user]

@@ -15,7 +15,7 @@ from bot.worker.process import WorkerProcess
 from bot.worker.requests import Checked
 from bot.worker.ticket import Ticket
 from infra.errors import UserError
-from model_defs.checkpoint import read_card
+from model_defs.checkpoint import BundleError, read_card
 
 PATIENCE = 3  # starts that may fail before those who wait are told
 _BACKOFF_S = (1.0, 30.0)  # before a start after one that failed: the first, and the longest, after doubling
@@ -86,7 +86,7 @@ class Keeper:
 
     async def _keep(self, worker: WorkerProcess) -> None:
         while True:
-            successor = asyncio.get_running_loop().create_task(self._successor(worker.url))
+            successor = asyncio.get_running_loop().create_task(self._successor(worker))
             changes: tuple[asyncio.Future[Any], ...] = (worker.gone, successor)
             try:
                 await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
@@ -106,24 +106,25 @@ class Keeper:
                 self._put_in_charge(worker)
                 old.finish()
 
-    async def _successor(self, url: str) -> WorkerProcess:
+    async def _successor(self, current: WorkerProcess) -> WorkerProcess:
         """The process of the next champion, once there is one that can be loaded."""
-        stubborn: dict[str, float] = {}  # champions that cannot be loaded ▶ the loop's time of the next try
+        known = (current.url, current.card.model_dump_json())
+        stubborn: dict[tuple[str, str], float] = {}  # champions that cannot be loaded ▶ the loop's time of the next try
         trouble = ""
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._params.worker.reload_s)
             try:
-                champion, trouble = await asyncio.to_thread(bundle_url, self._params), ""
+                champion, trouble = await asyncio.to_thread(_champion, self._params), ""
             except Exception as error:  # of whatever kind: who ends here replaces no process any more
                 if str(error) != trouble:  # once, not every few seconds
                     trouble = str(error)
                     log.warning("whether there is a new champion cannot be told: %s", error, exc_info=_is_ours(error))
                 continue
-            if champion == url or clock() < stubborn.get(champion, 0):
+            if champion == known or clock() < stubborn.get(champion, 0):
                 continue
             try:
-                return await self._start(champion)
+                return await self._start(champion[0])
             except Exception as error:
                 if champion not in stubborn:
                     log.error(
@@ -171,6 +172,15 @@ class Keeper:
         if self.current is worker:
             self.current = None
         self._lost(worker)
+
+
+def _champion(params: BotParams) -> tuple[str, str]:
+    """Its URL and its card, as JSON: a bundle may be written anew where it is. Raises as `bundle_url`."""
+    url = bundle_url(params)
+    try:
+        return url, read_card(url).model_dump_json()
+    except BundleError:
+        return url, ""  # what is wrong with it is told when it is to be loaded
 
 
 def _is_ours(error: Exception) -> bool:

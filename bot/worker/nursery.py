@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
+_SECRETS = ("_TOKEN", "PASSWORD", "_API_KEY")
 
 
 class Nursery:
@@ -67,9 +68,9 @@ class Nursery:
 
 
 def _environment() -> dict[str, str]:
-    # What looks at strangers' files has no business with the bot's tokens and its database's password; AWS's may be
+    # What looks at strangers' files has no business with the bot's tokens, keys and passwords; AWS's may be
     # needed to load the bundle.
-    kept = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or not k.endswith(("_TOKEN", "PASSWORD"))}
+    kept = {k: v for k, v in os.environ.items() if k.startswith("AWS_") or not k.endswith(_SECRETS)}
     return {
         # OpenMP's threads otherwise spin while they wait for each other (see bot/commands/check.py).
         "OMP_WAIT_POLICY": "PASSIVE",

@@ -17,6 +17,7 @@ from bot.worker.ticket import Ticket
 from infra.errors import UserError
 from model_defs.checkpoint import Card
 
+_SLOWEST = 5  # times worker.timeout_s: one picture among others that are answered; eight of the largest take 40 s
 _START_TIMEOUT_S = 180.0  # to import torch from a cold disk, load the network and look at one picture
 
 
@@ -47,6 +48,7 @@ class WorkerProcess:
         self._outbox: asyncio.Queue[Ticket] = asyncio.Queue()
         self._is_finishing = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._delivered: dict[int, float] = {}  # when, by the loop's clock
 
     async def start(self, nursery: Nursery) -> None:
         """Raises BundleError for a bundle that cannot be loaded, StartFailed; then, or cancelled, nothing is left."""
@@ -71,6 +73,7 @@ class WorkerProcess:
     def deliver(self, ticket: Ticket) -> None:
         """Have the process look at this picture after those that it holds."""
         self.held[ticket.number] = ticket
+        self._delivered[ticket.number] = asyncio.get_running_loop().time()
         self._outbox.put_nowait(ticket)
         if len(self.held) == 1:
             self._expect_answer()
@@ -130,6 +133,7 @@ class WorkerProcess:
                 return
             elif isinstance(message, Done):
                 ticket = self.held.pop(message.number)
+                del self._delivered[message.number]
                 self.answers += 1
                 self._expect_answer()
                 self._answered(ticket, message.outcome)
@@ -142,8 +146,9 @@ class WorkerProcess:
             self._deadline.cancel()
             self._deadline = None
         if self.held:
-            timeout_s = self._params.worker.timeout_s
-            self._deadline = asyncio.get_running_loop().call_later(timeout_s, self._hung)
+            loop, timeout_s = asyncio.get_running_loop(), self._params.worker.timeout_s
+            oldest = next(iter(self._delivered.values()))
+            self._deadline = loop.call_at(min(loop.time() + timeout_s, oldest + _SLOWEST * timeout_s), self._hung)
 
     def _hung(self) -> None:
         self.is_hung = True

@@ -1,7 +1,8 @@
 """What runs in the nursery, `python -m bot.worker.serve FD` (its end of a socket pair), and in the workers it forks.
 
 A worker has three stages, so that neither the network nor a core idles: threads decode ahead, the main thread has the
-network judge what is ready in one pass, threads paint. Answers leave in the order in which the pictures came.
+network judge what is ready in one pass, threads paint. Answers leave as they are there: a picture of 64 megapixels,
+which takes seconds to decode, holds up no small one, and small ones keep their order.
 """
 
 from __future__ import annotations
@@ -16,31 +17,28 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from bot.words import later
 from bot.worker.channel import Born, Done, Job, Ready, Setup, ThreadChannel
-from bot.worker.errors import DetectorFailed
-from bot.worker.requests import Checked, Want
+from bot.worker.errors import Stumbled
+from bot.worker.requests import Checked
 from infra.errors import UserError
 from model_defs.checkpoint import BundleError
 
 if TYPE_CHECKING:
-    from bot.verdict import Verdict
     from bot.worker.look import Looker, Sight
 
 _DECODERS = 2
 _PAINTERS = 2
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_TROUBLE = later("Something went wrong with this picture. The operator finds it in the log.")
 
 log = logging.getLogger("bot.worker")
 
 Result = TypeVar("Result")
-Waiting: TypeAlias = "tuple[int, Future[Sight | UserError]]"
+Waiting: TypeAlias = "tuple[int, Future[Sight | UserError] | Future[Sight | UserError | None]]"
 Leaving: TypeAlias = "tuple[int, Future[Checked | UserError]]"
 
 
@@ -100,6 +98,7 @@ class _Line:
         self._looker = looker
         self._batch = batch
         self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self._large = ThreadPoolExecutor(1, thread_name_prefix="decode-large")
         self._painters = ThreadPoolExecutor(_PAINTERS, thread_name_prefix="paint")
         self._decoded: queue.Queue[Waiting] = queue.Queue()
         self._leaving: queue.Queue[Leaving] = queue.Queue()
@@ -110,21 +109,27 @@ class _Line:
             threading.Thread(target=stage, name=stage.__name__, daemon=True).start()
         waiting: Waiting | None = None
         while True:
-            waiting = self._judge(waiting or self._decoded.get())
+            waiting = self._judge_ready(waiting or self._decoded.get())
 
     def _receive(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
                 job = self._channel.receive()
                 assert isinstance(job, Job)
-                self._decoded.put((job.number, self._decoders.submit(_safely, self._prepare, job.data, job.want)))
+                self._decoded.put((job.number, self._decoders.submit(_safely, self._prepare, job)))
                 del job
         os._exit(0)  # whatever is half done, nobody waits for it
 
-    def _prepare(self, data: memoryview, want: Want) -> Sight:
-        return self._looker.prepare(bytes(data), want)
+    def _prepare(self, job: Job) -> Sight | None:
+        """None for a large picture, which comes back by itself."""
+        data = bytes(job.data)
+        sight = self._looker.prepare(data, job.want)
+        if sight is None:
+            large = self._large.submit(_safely, self._looker.prepare_large, data, job.want)
+            large.add_done_callback(lambda outcome: self._decoded.put((job.number, outcome)))
+        return sight
 
-    def _judge(self, first: Waiting) -> Waiting | None:
+    def _judge_ready(self, first: Waiting) -> Waiting | None:
         """Judge the first picture, and with it those behind it that are ready; the one that is not ready yet."""
         rest, batch = None, [first]
         first[1].result()
@@ -137,17 +142,29 @@ class _Line:
                 batch.append(following)
             else:
                 rest = following
-        outcomes = [(number, future.result()) for number, future in batch]
-        sights = [outcome for _, outcome in outcomes if not isinstance(outcome, UserError)]
-        judged = _safely(self._looker.judge, sights)
-        verdicts = iter([judged] * len(sights) if isinstance(judged, UserError) else judged)
-        for number, outcome in outcomes:
-            verdict = outcome if isinstance(outcome, UserError) else next(verdicts)
-            if isinstance(outcome, UserError) or isinstance(verdict, UserError):
-                self._leaving.put((number, _already(verdict)))
-            else:
-                self._leaving.put((number, self._painters.submit(_safely, self._looker.paint, outcome, verdict)))
+        sights: dict[int, Sight] = {}
+        for number, future in batch:
+            outcome = future.result()
+            if isinstance(outcome, UserError):
+                self._leaving.put((number, _already(outcome)))
+            elif outcome is not None:
+                sights[number] = outcome
+        self._judge(sights)
         return rest
+
+    def _judge(self, sights: Mapping[int, Sight]) -> None:
+        """Each goes on to be painted as soon as it is judged."""
+        left = {id(sight): number for number, sight in sights.items()}
+        try:
+            for sight, verdict in self._looker.judge(list(sights.values())):
+                number = left.pop(id(sight))
+                if isinstance(verdict, UserError):
+                    self._leaving.put((number, _already(_said(verdict))))
+                else:
+                    self._leaving.put((number, self._painters.submit(_safely, self._looker.paint, sight, verdict)))
+        except Exception as error:
+            for number in left.values():
+                self._leaving.put((number, _already(_said(error))))
 
     def _send(self) -> None:
         with contextlib.suppress(OSError):
@@ -167,22 +184,25 @@ def _looker(setup: Setup) -> Looker:
 
 
 def _safely(function: Callable[..., Result], *arguments: object) -> Result | UserError:
-    """What `function` gives, or why not; a fault of ours costs the picture, not the process."""
+    """What `function` gives, or why not."""
     try:
         return function(*arguments)
-    except UserError as error:
+    except Exception as error:
+        return _said(error)
+
+
+def _said(error: Exception) -> UserError:
+    """What is said of an error; a fault of the program's or the model's is for the log, and costs only the picture."""
+    if isinstance(error, BundleError):
+        log.error("%s", error)
+    elif isinstance(error, UserError):
         return error
-    except Exception:
-        log.exception("a picture could not be looked at")
-        return DetectorFailed(_TROUBLE)
+    else:
+        log.error("a picture could not be looked at", exc_info=error)
+    return Stumbled()
 
 
-def _already(outcome: Verdict | UserError) -> Future[Checked | UserError]:
-    """The future of what was refused already; a fault of the model's is for the log, not for whoever asked."""
-    assert isinstance(outcome, UserError)
-    if isinstance(outcome, BundleError):
-        log.error("%s", outcome)
-        outcome = DetectorFailed(_TROUBLE)
+def _already(outcome: UserError) -> Future[Checked | UserError]:
     future: Future[Checked | UserError] = Future()
     future.set_result(outcome)
     return future
