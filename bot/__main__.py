@@ -1,14 +1,14 @@
-"""python -m bot: check a photo, build a quiz deck, answer on Discord and in a browser."""
+"""python -m bot: check a photo, build a quiz deck, answer on Discord, on Telegram and in a browser."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
 
-from bot.commands import check, claims, deck, discord, web
+from bot.commands import check, claims, deck, discord, key, telegram, web
 from infra.cli import run_cli
 
-_COMMANDS = (check, deck, discord, web, claims)
+_COMMANDS = (check, deck, discord, telegram, web, key, claims)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,70 +1,38 @@
-"""The bot on the stand-in for Discord, in this process: started once for a file of tests, since starts cost seconds."""
+"""The bot on the stand-in for Discord, in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-from PIL import Image
+from typing import Any
 
 from bot.chat.app import App, open_app
 from bot.chat.discord.client import DiscordBot
 from bot.params import BotParams
-from tests.bot_bundles import photo, write_small_bundle
+from tests import chat_stage
+from tests.chat_stage import PATIENCE_S, ChatStage, on_play, opened, png
+from tests.desks import shared_desk
 from tests.discord_server import DiscordServer, Message, Tls, plain, tls
 
-T = TypeVar("T")
-AnyStage = TypeVar("AnyStage", bound="Stage")
-
-PATIENCE_S = 60.0  # a machine may be busy; nothing here takes long when it is not
+__all__ = ["PATIENCE_S", "Stage", "on_play", "on_stage", "opened", "png", "stage_params"]
 
 
-def png(seed: int = 0, width: int = 96, height: int = 80) -> bytes:
-    """A small picture, another one for each seed."""
-    out = io.BytesIO()
-    photo(width, height, seed).save(out, "PNG")
-    return out.getvalue()
-
-
-def opened(data: bytes) -> Image.Image:
-    """A picture that was sent, decoded; it must carry nothing but pixels."""
-    picture = Image.open(io.BytesIO(data))
-    picture.load()
-    assert not picture.getexif()
-    assert not {"exif", "icc_profile", "xmp", "comment", "parameters"} & set(picture.info), picture.info
-    return picture
-
-
-class Stage:
-    """server: the stand-in. app, bot: ours. Coroutines run on the stage's own event loop, by `run`."""
+class Stage(ChatStage):
+    """server: the stand-in. app, bot: ours."""
 
     server: DiscordServer
     app: App
     bot: DiscordBot
     address: Tls
-
-    def __init__(self, params: BotParams) -> None:
-        self._params = params
-        self._loop = asyncio.new_event_loop()
-        self._running: asyncio.Task[None] | None = None
-
-    def run(self, work: Awaitable[T], timeout_s: float = 2 * PATIENCE_S) -> T:
-        """Do something on the stage's loop and wait for it."""
-
-        async def wait() -> T:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result(timeout_s)
+    _running: asyncio.Task[None]
 
     @asynccontextmanager
     async def play(self) -> AsyncIterator[None]:
         """REST and gateway over TLS under Discord's names; files over plain HTTP, as our own client has no such CA."""
-        async with tls() as self.address, plain(self.address.server), open_app(self._params) as self.app:
+        app = open_app(self._params, desk=shared_desk(self._params))
+        async with tls() as self.address, plain(self.address.server), app as self.app:
             self.server = self.address.server
             self.server.gateway.url = "wss://gateway.discord.gg"
             await self.enter()
@@ -85,11 +53,10 @@ class Stage:
         await asyncio.wait_for(self.bot.wait_until_ready(), PATIENCE_S)
 
     async def leave(self) -> None:
-        """End the client."""
+        """End the client as SIGTERM does."""
         await self.bot.finish(PATIENCE_S / 3)
         await self.bot.app.saved()
         await self.bot.close()
-        assert self._running is not None
         await asyncio.wait([self._running])
         self._running.exception()
 
@@ -104,26 +71,10 @@ class Stage:
         )
         return await self.answer(asked)
 
-    def loop_in_thread(self) -> threading.Thread:
-        """Run the stage's loop until `stop_loop`."""
-        thread = threading.Thread(target=self._loop.run_forever, name="stage", daemon=True)
-        thread.start()
-        return thread
-
-    def stop_loop(self) -> None:
-        """End the thread of the loop."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-
 
 def stage_params(folder: Path, **discord: Any) -> BotParams:
     """A small bundle, a database and loopback downloads of at most 1 MiB."""
-    return BotParams.model_validate({
-        "bundle": write_small_bundle(folder / "bundle"),
-        "database": f"sqlite:///{folder}/bot.db",
-        "network": {"allow": ["127.0.0.1"], "max_mb": 1.0},
-        "monitor": {"port": None},
-        "discord": discord,
-    })  # fmt: skip
+    return chat_stage.stage_params(folder, network={"allow": ["127.0.0.1"]}, discord=discord)
 
 
 @contextmanager
@@ -131,17 +82,3 @@ def on_stage(params: BotParams) -> Iterator[Stage]:
     """A stage with everything on it."""
     with on_play(Stage(params)) as stage:
         yield stage
-
-
-@contextmanager
-def on_play(stage: AnyStage) -> Iterator[AnyStage]:
-    """The stage's play goes on in a thread of its own meanwhile."""
-    thread = stage.loop_in_thread()
-    play = stage.play()
-    try:
-        stage.run(play.__aenter__())
-        yield stage
-    finally:
-        stage.run(play.__aexit__(None, None, None))
-        stage.stop_loop()
-        thread.join(PATIENCE_S)

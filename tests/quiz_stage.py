@@ -48,11 +48,6 @@ class QuizStage(Stage):
                 finally:
                     await self.leave()
 
-    async def restart(self) -> None:
-        """End the client and start another, which has only what was kept."""
-        await self.leave()
-        await self.enter()
-
 
 @contextmanager
 def on_quiz_stage(folder: Path, *, deck: bool = True, **quiz: Any) -> Iterator[QuizStage]:

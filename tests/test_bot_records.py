@@ -264,6 +264,10 @@ def test_names_are_one_line_that_every_database_takes(both: Records) -> None:
     play(both, Account("discord", "3", "\n"), answer(1))
     names = {each.name for each in both.leaderboard(None, min_answers=1)}
     assert names == {"a b c", "x" * 80, None}
+    assert both.rename(Account("discord", "2"), "\n y\x00") == "y"
+    assert both.rename(Account("discord", "1"), None) is None
+    assert both.rename(Account("discord", "9"), "nobody") is None and both.person(Account("discord", "9")) is None
+    assert {each.name for each in both.leaderboard(None, min_answers=1)} == {"y", None}
 
 
 def test_the_key_of_an_account_is_read_back() -> None:

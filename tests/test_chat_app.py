@@ -14,9 +14,11 @@ from aiohttp import ClientSession, web
 from bot.chat.app import App, Request, open_app
 from bot.chat.found import Candidate
 from bot.chat.refusals import JustForgotten
-from bot.records import Account
-from bot.worker import Checked, Want
-from infra.http import TimedOut
+from bot.monitor import Metrics
+from bot.records import Account, Records
+from bot.worker import Checked, DetectorDesk, Want
+from infra.http import HttpClient, TimedOut
+from tests.desks import shared_desk
 from tests.discord_stage import png, stage_params
 
 QUICK = Want(heatmaps=False, panel=False)
@@ -24,8 +26,11 @@ PATIENCE_S = 60
 ANN, BEN = (Request(Account("discord", number, None), place, "en") for number, place in (("4000", "1"), ("4001", "2")))
 
 
-def with_app(folder: Path, test: Callable[[App, str], Coroutine[Any, Any, None]]) -> None:
-    """Run `test` with the address of a site on which /quick is a picture and everything else never answers."""
+def with_app(folder: Path, test: Callable[[App, str], Coroutine[Any, Any, None]], **network: Any) -> None:
+    """Run `test` with the address of a site on which /quick is a picture and everything else never answers.
+
+    network: of the params, besides what the stage has.
+    """
 
     async def site(request: web.Request) -> web.Response:
         if not request.path.startswith("/quick"):
@@ -39,7 +44,9 @@ def with_app(folder: Path, test: Callable[[App, str], Coroutine[Any, Any, None]]
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            async with asyncio.timeout(2 * PATIENCE_S), open_app(stage_params(folder)) as app:
+            params = stage_params(folder)
+            params = params.model_copy(update={"network": params.network.model_copy(update=network)})
+            async with asyncio.timeout(2 * PATIENCE_S), open_app(params, desk=shared_desk(params)) as app:
                 await test(app, f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
             await runner.cleanup()
@@ -108,7 +115,7 @@ def test_a_site_that_took_all_the_time_is_not_asked_again(tmp_path: Path) -> Non
         assert isinstance(found, TimedOut)
         assert loop.time() - began < 1.5 * app.params.network.timeout_s
 
-    with_app(tmp_path, test)
+    with_app(tmp_path, test, timeout_s=4)
 
 
 def test_a_locked_database_holds_up_no_answer(tmp_path: Path) -> None:
@@ -141,3 +148,39 @@ def test_who_was_just_forgotten_is_not_forgotten_again_at_once(tmp_path: Path) -
         assert not any((await app.forget(BEN.account)).values())
 
     with_app(tmp_path, test)
+
+
+def test_what_another_process_changes_is_noticed_within_a_minute(tmp_path: Path) -> None:
+    now = 0.0
+    params, clock = stage_params(tmp_path), lambda: now
+    ann = ANN.account
+
+    async def test() -> None:
+        nonlocal now
+        async with HttpClient(user_agent="test") as http:
+            with Records(params.database, keep_days=1) as here, Records(params.database, keep_days=1) as there:
+                one, other = (App(params, DetectorDesk(params), each, http, Metrics(), clock=clock)
+                              for each in (here, there))  # fmt: skip
+
+                async def heard() -> tuple[str, bool]:
+                    return (await one.words(ann, None, "en")).language, (await one.settings("discord", "1")).ephemeral
+
+                assert await heard() == ("en", False)
+                await other.set_language(ann, "de")
+                await other.change_settings("discord", "1", ephemeral=True)
+                assert await heard() == ("en", False)  # the database is not asked for every message
+                now = 61.0
+                assert await heard() == ("de", True)
+                await other.forget(ann)
+                await other.forget_place("discord", "1")
+                now = 122.0
+                assert await heard() == ("en", False)
+                await other.set_language(ann, "de")
+                now = 183.0
+                assert await heard() == ("de", False)
+            now = 244.0
+            (tmp_path / "bot.db").unlink()
+            (tmp_path / "bot.db").mkdir()
+            assert await heard() == ("de", False)  # the last that is known, while the database cannot be asked
+
+    asyncio.run(test())

@@ -23,7 +23,8 @@ from bot.chat.discord.cards import Card
 from bot.chat.discord.cards import Message as Sent
 from bot.chat.discord.endpoints import EndpointError, api_base
 from bot.chat.discord.gateway import Pace
-from bot.chat.discord.token import RedactingFormatter, TokenError, read_token
+from bot.chat.discord.token import URL_TOKEN, read_token
+from bot.chat.token import RedactingFormatter, TokenError
 from bot.params import DiscordParams
 from bot.records import Account
 from tests.discord_server import Message, Upload
@@ -629,7 +630,7 @@ def test_many_at_once_and_their_places_in_the_queue(stage: Stage) -> None:
         try:
             people = (server.alice, server.bob, server.olga)
             used = [
-                await people[n % 3].slash("check", server.guild["general"], image=("a.png", png(n))) for n in range(14)
+                await people[n % 3].slash("check", server.guild["general"], image=("a.png", png(n))) for n in range(24)
             ]
             for one in used:
                 await one.acknowledged(timeout=PATIENCE_S)
@@ -678,7 +679,7 @@ def test_tokens(tmp_path: Path) -> None:
 
 
 def test_logs_hold_no_tokens() -> None:
-    formatter = RedactingFormatter("secret.token")
+    formatter = RedactingFormatter("secret.token", URL_TOKEN)
     try:
         raise ValueError("Bot secret.token was refused")
     except ValueError as error:

@@ -6,51 +6,28 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests import chat_stage
 from tests.bot_bundles import write_small_bundle
+from tests.chat_stage import PATIENCE_S, png, worker_of
 from tests.discord_server import DiscordServer, Threaded, in_thread
-from tests.discord_stage import PATIENCE_S, png
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
 def command(
     folder: Path, served: Threaded | None, token: str | None, **options: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command at the stand-in's addresses; ended when the block ends."""
-    sets = {
-        "database": f"sqlite:///{folder}/bot.db",
-        "monitor.port": "null",
-        "bundle": f"file://{folder}/bundle",
-        **options,
-    }
+    """The command at the stand-in's addresses, as in `chat_stage`."""
     if served is not None:
-        sets |= {"discord.api_url": served.address.api_url, "discord.gateway_url": served.address.gateway_url}
-    arguments = [part for name, value in sets.items() for part in ("--set", f"{name}={value}")]
-    environment = {name: value for name, value in os.environ.items() if name != "DISCORD_TOKEN"}
-    environment |= {"PYTHONUNBUFFERED": "1"} | ({"DISCORD_TOKEN": token} if token is not None else {})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bot", "discord", "--params", "params/bot.yaml", *arguments],
-        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
+        addresses = {"discord.api_url": served.address.api_url, "discord.gateway_url": served.address.gateway_url}
+        options = {**addresses, **options}
+    with chat_stage.command("discord", folder, token, **options) as process:
         yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def worker_of(process: subprocess.Popen[str]) -> int:
-    """The newest child: the process that looks at pictures."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return max(map(int, children))
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.chat.quiz_refusals import NotNow
 from bot.chat.quiz_state import IDLE_S, OpenRound
 from bot.chat.quiz_views import Press
 from bot.chat.quizzing import Quizzing
@@ -366,13 +367,23 @@ def test_a_set_that_was_begun_elsewhere(stage: QuizStage) -> None:
         fay = server.add_person("fay")
         account, elsewhere = Account("discord", str(fay.id)), Account("telegram", "77", "Fay")
         records.link(account, records.link_code(elsewhere))
-        shown = await Quizzing(stage.app, "telegram").start(elsewhere, None, "daily", None, ENGLISH)
-        assert (await begin(fay, None, mode="daily")).text.startswith("You have begun today's set in another app.")
+        telegram = Quizzing(stage.app, "telegram")
+        shown = await telegram.start(elsewhere, None, "daily", None, ENGLISH)
+        asked = await begin(fay, None, mode="daily")  # it goes on here
+        assert round_of(asked) == shown.round_id
+        with pytest.raises(NotNow, match="goes on in Discord now"):
+            await telegram.press(elsewhere, Press(shown.round_id, 1, "answer", "real", 1), ENGLISH)
+        revealed = await click(fay, asked, "Real 50%")
+        back = await telegram.start(elsewhere, None, "daily", None, ENGLISH)
+        assert back.truth is not None
+        assert "goes on in Telegram now" in await told(fay, revealed, "Next face")
+        assert "goes on in Telegram now" in await told(server.bob, revealed, "Next face")
         records.drop_round(shown.round_id)  # as after a day
         asked = await begin(fay, None, mode="daily")
         assert round_of(asked) == shown.round_id
+        assert asked.text.startswith("Today's set: Face 2 of 4\n")
         await click(fay, asked, "Real 50%")
-        assert len(records.answers(elsewhere)) == 1
+        assert len(records.answers(elsewhere)) == 2
 
     stage.run(scenario())
 

@@ -21,7 +21,8 @@ from tests.quiz_stage import QuizStage, on_quiz_stage
 DEFAULTS = {"channels": (), "quiet_from": None, "quiet_to": None, "timezone": "UTC", "language": "auto",
             "ephemeral": False}  # fmt: skip
 COMMANDS = {
-    "check", "quiz", "leaderboard", "stats", "settings", "language", "help", "about", "privacy", "my-data", "forget-me",
+    "check", "quiz", "leaderboard", "stats", "settings", "language", "link", "help", "about", "privacy", "my-data",
+    "forget-me",
 }  # fmt: skip
 
 

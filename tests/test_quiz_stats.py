@@ -142,7 +142,7 @@ def test_d_prime_is_told_once_both_kinds_were_seen_often_enough(fakes: int, real
 
 
 def test_a_beginner_is_told_how_to_start() -> None:
-    assert stats(ENGLISH, stats_of([])).lines == ("No answers yet. Start with /quiz.",)
+    assert stats(ENGLISH, stats_of([])).lines == ("No answers yet. Play a round of the quiz first.",)
 
 
 def test_a_leaderboard() -> None:

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.grid import short_name, short_names
 from bot.palette import VERDICTS
 from bot.verdict import Label, Side, Verdict
-from bot.wording import alt_text, flips, label_word, percent, share_percent
+from bot.wording import alt_text, evidence_words, flips, label_word, percent, share_percent, short_name, short_names
 from bot.words import Words, later
 
 SMALL_SIDE = 256  # pixels of the shorter side; below it a face has lost the traces that give a generator away
@@ -40,7 +39,8 @@ class Answer:
     """What is said about one picture, in plain text: a platform that reads marks in it has to escape it.
 
     lines: sentences, the probability first. caution: goes below everything. alt: for people who do not see the
-    panel. colour: 0xRRGGBB, and never the only sign of the verdict.
+    panel; the sentence of it that is in no line, for platforms without alt texts, is evidence, which may be empty.
+    colour: 0xRRGGBB, and never the only sign of the verdict.
     """
 
     label: Label
@@ -48,6 +48,7 @@ class Answer:
     lines: tuple[str, ...]
     caution: str
     alt: str
+    evidence: str
     colour: int
     model: str
 
@@ -81,6 +82,7 @@ def answer(verdict: Verdict, t: Words, recompressed: bool = False) -> Answer:
         lines=tuple(lines),
         caution=t("I can be wrong. A verdict is no evidence against anybody, and a heatmap is no proof."),
         alt=alt_text(verdict, t),
+        evidence=evidence_words(verdict, t),
         colour=red << 16 | green << 8 | blue,
         model=verdict.model,
     )

@@ -70,6 +70,7 @@ def help_blocks(t: Words, command: Command = slash, ways: Sequence[str] = ()) ->
                     "{show} and {forget}: see or delete what is yours.",
                     show=command("my-data"), forget=command("forget-me"),
                 ),
+                t("{command}: one score here and in my other apps.", command=command("link")),
                 t("{command}: for those who manage this place.", command=command("settings")),
             ]),
         ),
@@ -174,6 +175,19 @@ def forget_question(t: Words) -> str:
 def forgotten(t: Words) -> str:
     """Said afterwards."""
     return t("Done. I have nothing about you any more.")
+
+
+def gone_lines(gone: Mapping[str, int], t: Words) -> list[str]:
+    """What was deleted, of what `App.forget` counts."""
+    counts = {name: gone.get(name, 0) for name in ("answers", "results", "claims", "rounds")}
+    kinds = {
+        "answers": t.n("one answer in the quiz", "{count} answers in the quiz", counts["answers"]),
+        "results": t.n("one verdict on a picture", "{count} verdicts on pictures", counts["results"]),
+        "claims": t.n("one “that's wrong”", "{count} times “that's wrong”", counts["claims"]),
+        "rounds": t.n("one open round", "{count} open rounds", counts["rounds"]),
+    }
+    named = [text for name, text in kinds.items() if counts[name]]
+    return [t("Deleted: {list}.", list=", ".join(named))] if named else []
 
 
 def own_data_blocks(data: Mapping[str, Any], t: Words) -> list[Block]:

@@ -8,20 +8,23 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
 from bot.chat.app import App
 from bot.chat.quiz_deck import Decks
+from bot.chat.quiz_moves import Moved, moved_within, take_over
 from bot.chat.quiz_refusals import NotNow
+from bot.chat.quiz_showing import Outcome, Played, shown_now
 from bot.chat.quiz_state import OpenRound, answers_of, own_part
-from bot.chat.quiz_views import Press, Shown, asking, ended, revealed
+from bot.chat.quiz_views import Press, Shown, ended
 from bot.quiz.choice import daily
 from bot.quiz.deck import Deck
 from bot.quiz.game import Refused, Round, UnreadableRound
 from bot.quiz.scoring import STEPS
+from bot.quiz.summary import summarise
 from bot.quiz.texts import answer_label, refusal, rules
 from bot.quiz.turns import Mode
 from bot.records import Account, Answer, Platform, SavedRound
@@ -34,23 +37,12 @@ _HISTORY = 300  # of a player's answers, by which faces are chosen
 _OF_DAY = 200  # newest answers among which those of today's set are looked for; a set has 50 at most
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a press comes to. shown: what the message shows from now on, None where it stays as it is.
-
-    note: for whoever pressed, and nobody else. counted: another answer was given to a face that is still open.
-    """
-
-    shown: Shown | None = None
-    note: str = ""
-    counted: bool = False
-
-
 class Quizzing:
     """The quiz on one platform. Everything about a round is read from the records and written back at each step, so
     nothing is lost in a restart and whoever is forgotten is forgotten here too.
 
-    Whoever calls `press` or `time_up` holds `turn(round_id)` until the message shows the outcome.
+    Whoever calls `press` or `time_up` holds `turn(round_id)` until the message shows the outcome. Of two processes that
+    change a round at the same moment the last one's state stays; a face still counts once (`Records.add_answers`).
     rng, clock (seconds since 1970): for tests.
     """
 
@@ -87,8 +79,10 @@ class Quizzing:
     # Rounds
 
     async def start(self, account: Account, place: str | None, mode: Mode, length: int | None, t: Words) -> Shown:
-        """Begin a round, or go on with today's set. place: the server or group, None in direct messages, where there
-        is nobody else to play with. Raises NotNow, DeckErrors, OneSidedDeck, StorageError, DatabaseError.
+        """Begin a round, or go on with today's set, wherever the person began it. place: the server or group, None in
+        direct messages, where there is nobody else to play with.
+
+        Raises NotNow, DeckErrors, OneSidedDeck, StorageError, DatabaseError.
         """
         deck = await self.decks.current()
         round_id = secrets.token_urlsafe(6)
@@ -114,7 +108,14 @@ class Quizzing:
         """Do what a button says. is_moderator: may stop and reveal what others began. Raises UserErrors, for `said`."""
         if press.deed == "rules":
             return Outcome(note=rules(t).text)
-        open_ = await self._load(press.round_id)
+        try:
+            open_ = await self._load(press.round_id)
+        except Moved as moved:
+            raise NotNow(moved.said(t)) from None
+        if await self._went_on(open_, account):
+            raise NotNow(moved_within(t))
+        if open_.round.mode != "channel" and account.key == open_.round.owner:
+            open_.language = t.language
         try:
             if press.deed == "answer":
                 return await self._answer(open_, account, press, t)
@@ -159,6 +160,23 @@ class Quizzing:
         except Refused:
             return None
 
+    async def played(self, account: Account, round_id: str, t: Words) -> Played:
+        """How a round that `account` plays alone stands, in the language of `t`.
+
+        Raises Refused (over, not_yours), NotNow where it goes on elsewhere, and UnreadableRound.
+        """
+        try:
+            open_ = await self._load(round_id)
+        except Moved as moved:
+            raise NotNow(moved.said(t)) from None
+        if await self._went_on(open_, account):
+            raise NotNow(moved_within(t))
+        if open_.round.mode == "channel" or open_.round.owner != account.key:
+            raise Refused("not_yours")
+        open_.language = t.language
+        told = None if open_.round.phase == "asking" else open_.round.reveal(self._clock())
+        return Played(await self._shown(open_), open_.round.question, told, summarise(open_.round))
+
     async def due(self) -> list[tuple[str, float]]:
         """The open rounds in which something happens without a click, and when: to be asked for after a start."""
         found = []
@@ -184,6 +202,20 @@ class Quizzing:
             row["state"] = own_part(row["state"], keys)
         return data
 
+    async def rename(self, account: Account) -> str | None:
+        """Have leaderboards call the account by its name from now on, or by none; the name as it is kept."""
+        kept = await asyncio.to_thread(self._app.records.rename, account, account.name)
+        data = await asyncio.to_thread(self._app.records.my_data, account)
+        for row in data["open_rounds"]:  # they know the name too, and write it down with the next answer
+            async with self.turn(row["id"]):
+                with suppress(Refused, UnreadableRound):
+                    open_ = await self._load(row["id"])
+                    if account.key in (open_.round.owner, *open_.names):
+                        open_.names.pop(account.key, None)
+                        open_.names |= {account.key: kept} if kept else {}
+                        await self._save(open_)
+        return kept
+
     # Steps of a round
 
     async def _start_daily(self, account: Account, place: str | None, deck: Deck, round_id: str, t: Words) -> Shown:
@@ -192,11 +224,14 @@ class Quizzing:
         async with self.turn(begun):
             saved = await asyncio.to_thread(records.load_round, begun)
             if saved is not None:
-                if saved.platform != self._platform:
-                    raise NotNow(t("You have begun today's set in another app. Go on there, or come back tomorrow."))
                 open_ = _opened(saved)
-                if open_.round.owner != account.key:
-                    raise NotNow(t("You have begun today's set with another account. Go on there."))
+                is_new = open_.round.owner != account.key
+                if is_new:
+                    take_over(open_, account, self._server(place), t.language)
+                if is_new or account.name not in (None, open_.names.get(account.key)):
+                    open_.names |= {account.key: account.name} if account.name else {}
+                    self._touch(open_)
+                    await self._save(open_)
                 return await self._shown(open_)
             answers = await asyncio.to_thread(records.answers, account, _OF_DAY)
             done = {answer.face_id: answer.deck_id for answer in answers if answer.day == today}
@@ -208,9 +243,8 @@ class Quizzing:
     async def _begin(
         self, account: Account, place: str | None, deck: Deck, round_id: str, round: Round, t: Words
     ) -> Shown:
-        server = f"{self._platform}:{place}" if place else None
         names = {account.key: account.name} if account.name else {}
-        open_ = OpenRound(round_id, round, server, t.language, self._clock(), names=names)
+        open_ = OpenRound(round_id, round, self._server(place), t.language, self._clock(), names=names)
         history = await self._history(open_)
         round.next(deck, history, self._rng, self._clock(), self._params.stumbles)
         shown = await self._shown(open_)  # before it is saved: a face that cannot be shown is not asked
@@ -261,38 +295,38 @@ class Quizzing:
         return ended(words(open_.language), open_)
 
     async def _shown(self, open_: OpenRound) -> Shown:
-        t = words(open_.language)
-        if open_.round.phase == "asking":
-            turn = open_.round.turns[-1]
-            deck = self.decks.of(turn.deck) or await self.decks.current()
-            return asking(t, open_, await asyncio.to_thread(deck.picture, turn.face))
-        told = open_.round.reveal(self._clock())
-        known = self.decks.of(told.deck)
-        try:
-            if known is None:
-                return revealed(t, open_, told, None, (), None)
-            files = await asyncio.gather(
-                asyncio.to_thread(known.picture, told.face), asyncio.to_thread(known.heatmap, told.face)
-            )
-        except UserError as error:
-            _log.warning("a face is shown no more: %s", error)
-            return revealed(t, open_, told, None, (), None)
-        return revealed(t, open_, told, known.face(told.face), files, known.attribution(told.face))
+        return await shown_now(open_, self.decks, self._clock())
 
     async def _history(self, open_: OpenRound) -> list[Answer]:
         if open_.round.mode != "solo":
             return []
         return await asyncio.to_thread(self._app.records.answers, Account.of(open_.round.owner), _HISTORY)
 
+    def _server(self, place: str | None) -> str | None:
+        return f"{self._platform}:{place}" if place else None
+
     def _touch(self, open_: OpenRound) -> None:
         open_.touched_at = self._clock()
 
     async def _load(self, round_id: str) -> OpenRound:
-        """Raises Refused (over) for a round that is there no more, and UnreadableRound."""
+        """Raises Refused (over) for a round that is there no more, Moved for one that goes on elsewhere, and
+        UnreadableRound.
+        """
         saved = await asyncio.to_thread(self._app.records.load_round, round_id)
-        if saved is None or saved.platform != self._platform:
+        if saved is None:
             raise Refused("over")
+        if saved.platform != self._platform:
+            raise Moved(saved.platform)
         return _opened(saved)
+
+    async def _went_on(self, open_: OpenRound, account: Account) -> bool:
+        """Whether this person plays the set, but from another account in this app."""
+        owner = open_.round.owner
+        if open_.round.mode != "daily" or owner in ("", account.key):
+            return False
+        find = self._app.records.person
+        mine, owners = [await asyncio.to_thread(find, each) for each in (account, Account.of(owner))]
+        return mine is not None and mine == owners
 
     async def _save(self, open_: OpenRound) -> None:
         owner = [open_.round.owner] if open_.round.owner else []

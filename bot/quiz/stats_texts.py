@@ -38,7 +38,7 @@ def stats(t: Words, of: Stats) -> Block:
     """A player's numbers, each with what it means; says what more answers are needed for."""
     title = t("Your quiz so far")
     if not of.right.of:
-        return Block(title, (t("No answers yet. Start with /quiz."),))
+        return Block(title, (t("No answers yet. Play a round of the quiz first."),))
     lines = [
         t("Right: {rate}.", rate=rate(t, of.right)),
         t(

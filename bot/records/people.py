@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -53,6 +54,16 @@ def need_person(connection: sa.Connection, account: Account, at: float) -> int:
     return person
 
 
+def need_people(connection: sa.Connection, accounts: Sequence[Account], at: float) -> set[int]:
+    """Those who have these accounts, made where there are none."""
+    a = schema.accounts.c
+    pairs = [(account.platform, account.id) for account in accounts]
+    rows = connection.execute(sa.select(a.platform, a.id, a.person).where(sa.tuple_(a.platform, a.id).in_(pairs)))
+    known = {(platform, id): person for platform, id, person in rows}
+    people = zip(pairs, accounts, strict=True)
+    return {known[pair] if pair in known else need_person(connection, account, at) for pair, account in people}
+
+
 def name_account(connection: sa.Connection, account: Account, at: float) -> None:
     """Keep the account's name if it has one; the newest is shown."""
     name = _tidy(account.name or "")
@@ -61,6 +72,14 @@ def name_account(connection: sa.Connection, account: Account, at: float) -> None
         mine = (a.c.platform == account.platform) & (a.c.id == account.id)
         is_new = a.c.name.is_distinct_from(name)
         connection.execute(sa.update(a).where(mine, is_new).values(name=name, at=at))
+
+
+def rename(connection: sa.Connection, account: Account, name: str | None, at: float) -> str | None:
+    """Give the account another name, or take it away; the name as it is kept now, of an account that is kept."""
+    a = schema.accounts
+    mine = (a.c.platform == account.platform) & (a.c.id == account.id)
+    connection.execute(sa.update(a).where(mine).values(name=_tidy(name or "") or None, at=at))
+    return connection.scalar(sa.select(a.c.name).where(mine))
 
 
 def language_of(connection: sa.Connection, account: Account) -> str | None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.records import schema
 from bot.records.database import insert, moment, upsert
-from bot.records.people import name_account, need_person
+from bot.records.people import name_account, need_people, need_person
 from bot.records.rows import Account, Answer, Platform, SavedRound, Standing, Totals
 
 _FIELDS = [field.name for field in fields(Answer)]
@@ -64,11 +64,14 @@ def save_round(
     """Write a round as it stands now, with those who play it."""
     row = {"id": round_id, "platform": platform, "server": server, "kind": kind, "state": state}
     upsert(connection, schema.rounds, **row, expires=expires.timestamp())
+    # With sixty players in a channel this is done at each press, so only what is new is written.
     p = schema.round_players
-    connection.execute(sa.delete(p).where(p.c.round_id == round_id))
-    people = {need_person(connection, account, at) for account in players}
-    if people:
-        connection.execute(sa.insert(p), [{"round_id": round_id, "person": person} for person in sorted(people)])
+    people = need_people(connection, players, at)
+    there = set(connection.scalars(sa.select(p.c.person).where(p.c.round_id == round_id)))
+    if gone := there - people:
+        connection.execute(sa.delete(p).where(p.c.round_id == round_id, p.c.person.in_(gone)))
+    if new := people - there:
+        connection.execute(sa.insert(p), [{"round_id": round_id, "person": person} for person in sorted(new)])
 
 
 def open_rounds(connection: sa.Connection, *conditions: Any, at: float) -> list[SavedRound]:

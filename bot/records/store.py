@@ -70,6 +70,13 @@ class Records:
         with self._database.writing() as connection:
             people.set_language(connection, account, language, self._at())
 
+    def rename(self, account: Account, name: str | None) -> str | None:
+        """What leaderboards call the account from now on, None for nothing; the name as it is kept. Nothing happens to
+        an account of which nothing is kept.
+        """
+        with self._database.writing() as connection:
+            return people.rename(connection, account, name, self._at())
+
     def link_code(self, account: Account) -> str:
         """A code of 8 letters and digits with which another account becomes this person's; once, within 10 minutes."""
         with self._database.writing() as connection:

@@ -35,16 +35,19 @@ Going wrong: server.fail("POST /channels/*/messages", 500, times=2), (…, 429),
 send_raw(b"…") / send_text("{") / dispatch("MESSAGE_CREATE", {"id": None}), .drop(), .acknowledges = False,
 .refuse_identify = [4014], .portal_intents = 0, .invalid_sessions = 1; server.clock.advance(16 * 60);
 server.guild.size_limit = 1000; server.rest.limits["POST /channels/{channel}/messages"] = (5, 1.0);
-server.log, server.rest.calls and server.entries(kind) hold all that the bot ever did.
+server.log, server.rest.calls and server.entries(kind) hold all that the bot ever did. Kinds: message, edit, delete,
+typing (in channels); response, callback (of interactions); commands, identify, ready, resume, resumed, disconnect,
+heartbeat, request, cdn, proxy, fault, left.
 """
 
 from tests.discord_server.cdn import Upload
 from tests.discord_server.faults import Fault
 from tests.discord_server.interactions import Interaction
 from tests.discord_server.people import NotPossibleError, Person
-from tests.discord_server.server import DiscordServer, Entry
+from tests.discord_server.server import DiscordServer
 from tests.discord_server.serving import Plain, Threaded, Tls, in_thread, plain, tls
 from tests.discord_server.world import Channel, Guild, Message
+from tests.stand_in import Entry
 
 __all__ = [
     "Channel",

@@ -36,6 +36,9 @@ class Call:
     files: dict[int, tuple[str, str, bytes]] = field(default_factory=dict)
     status: int = 0
 
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.path[:60]} {self.status}>"
+
     def switch(self, name: str) -> bool:
         return self.query.get(name, "").lower() in ("1", "true")
 

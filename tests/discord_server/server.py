@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 
@@ -22,30 +19,16 @@ from tests.discord_server.payloads import guild as guild_payload
 from tests.discord_server.people import Person
 from tests.discord_server.rest import MAX_REQUEST, Rest
 from tests.discord_server.world import Channel, Clock, Guild, Member, Message, Role, Snowflakes
+from tests.stand_in import Entry, Journal
 
 API = "/api/v10"
-T = TypeVar("T")
 
 
-@dataclass(eq=False)
-class Entry:
-    """One thing that happened. at_s: monotonic. Its details are attributes: entry.message, entry.interaction, …"""
-
-    kind: str
-    at_s: float
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["details"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-class DiscordServer:
+class DiscordServer(Journal):
     """Two guilds with their people; see the package's docstring. shards: what /gateway/bot recommends."""
 
     def __init__(self, *, token: str = "MTAwMA.stand-in.token", shards: int = 1) -> None:
+        super().__init__()
         self.token = token
         self.shards = shards
         self.clock = Clock()
@@ -61,10 +44,7 @@ class DiscordServer:
         self.gateway = Gateway(self)
         self.cdn = Cdn(self)
         self.rest = Rest(self)
-        self.log: list[Entry] = []
-        self._untaken: dict[str, list[Entry]] = {}
         self._answers: dict[int, list[Message]] = {}
-        self._changed = asyncio.Event()
         self.bot = self.add_person("face-check", is_bot=True)
         self.olga = self.add_person("olga")
         self.alice = self.add_person("alice")
@@ -161,30 +141,9 @@ class DiscordServer:
 
     # The log, and waiting
 
-    def record(self, kind: str, **details: Any) -> None:
-        entry = Entry(kind, time.monotonic(), details)
-        self.log.append(entry)
-        self._untaken.setdefault(kind, []).append(entry)
-        if kind in ("message", "edit") and entry.message.referenced:
+    def recorded(self, entry: Entry) -> None:
+        if entry.kind in ("message", "edit") and entry.message.referenced:
             self._answers.setdefault(entry.message.referenced.id, []).append(entry.message)
-        self._changed.set()
-
-    def entries(self, kind: str) -> list[Entry]:
-        return [entry for entry in self.log if entry.kind == kind]
-
-    async def next(self, kind: str, matching: Callable[[Entry], Any] = bool, timeout: float = 10.0) -> Entry:
-        """The first entry of this kind that matches and that no `next` has given before; waits for it.
-
-        Kinds: message, edit, delete, typing (in channels); response, callback (of interactions); commands, identify,
-        ready, resume, resumed, disconnect, heartbeat, request, cdn, proxy, fault, left.
-        """
-
-        def look() -> Entry | None:
-            return next((entry for entry in self._untaken.get(kind, []) if matching(entry)), None)
-
-        entry = await self.until(look, f"no {kind!r} came", timeout)
-        self._untaken[kind].remove(entry)
-        return entry
 
     async def answer(self, to: Message, matching: Callable[[Message], Any] = bool, timeout: float = 10.0) -> Message:
         """The bot's first message (or state of it after an edit) that replies to this one and matches."""
@@ -193,26 +152,6 @@ class DiscordServer:
             return next((message for message in self._answers.get(to.id, []) if matching(message)), None)
 
         return await self.until(look, f"no answer to {to.content!r} came", timeout)
-
-    async def until(self, check: Callable[[], T | None], failure: str, timeout: float = 10.0) -> T:
-        """Wait until `check` gives something that is neither None nor False; asked after everything recorded."""
-        deadline = time.monotonic() + timeout
-        while True:
-            self._changed.clear()
-            found = check()
-            if found is not None and found is not False:
-                return found
-            try:
-                await asyncio.wait_for(self._changed.wait(), deadline - time.monotonic())
-            except TimeoutError:
-                raise AssertionError(f"{failure} within {timeout} s; last: {self._tail()}") from None
-
-    def _tail(self) -> str:
-        lines = []
-        for entry in self.log[-12:]:
-            call = entry.details.get("call")
-            lines.append(f"{call.method} {call.path[:60]} {call.status}" if call else entry.kind)
-        return "; ".join(lines) or "nothing"
 
     # Faults
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeAlias
 
 import aiohttp
 import trustme
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from tests import stand_in
 from tests.discord_server.server import API, DiscordServer
+from tests.stand_in import Loop
 
 HOSTS = ("discord.com", "gateway.discord.gg", "cdn.discordapp.com", "media.discordapp.net")
-T = TypeVar("T")
 
 
 @dataclass
@@ -78,52 +77,14 @@ async def tls(server: DiscordServer | None = None) -> AsyncIterator[Tls]:
         yield Tls(server, number)
 
 
-@dataclass
-class Threaded:
-    """A plain server in a thread of its own; `run` does something of its on its loop and waits for the result."""
-
-    address: Plain
-    loop: asyncio.AbstractEventLoop
-
-    @property
-    def server(self) -> DiscordServer:
-        return self.address.server
-
-    def run(self, awaitable: Awaitable[T], timeout: float = 60.0) -> T:
-        async def wait() -> T:
-            return await awaitable
-
-        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(timeout)
+Threaded: TypeAlias = stand_in.Threaded[Plain, DiscordServer]
 
 
 @contextmanager
 def in_thread(make: Callable[[], DiscordServer] = DiscordServer) -> Iterator[Threaded]:
     """For tests without an event loop: the server answers while the test waits for a subprocess."""
-    ready: threading.Event = threading.Event()
-    box: dict[str, Any] = {}
-
-    async def serve() -> None:
-        async with plain(make()) as address:
-            box["served"] = Threaded(address, asyncio.get_running_loop())
-            box["stop"] = asyncio.Event()
-            ready.set()
-            await box["stop"].wait()
-
-    def body() -> None:
-        try:
-            asyncio.run(serve())
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=body, name="discord-server", daemon=True)
-    thread.start()
-    ready.wait(30)
-    served: Threaded = box["served"]
-    try:
-        yield served
-    finally:
-        served.loop.call_soon_threadsafe(box["stop"].set)
-        thread.join(30)
+    with Loop().in_thread() as loop, loop.entered(plain(make())) as address:
+        yield Threaded(address, address.server, loop)
 
 
 @asynccontextmanager

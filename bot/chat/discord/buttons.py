@@ -4,7 +4,6 @@ restarts: what the network saw is the embed's thumbnail, and to look at that aga
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import discord
 
-from bot.chat.answers import answer, layer_caption, layer_choices, thanks_for_claim, wrong_label
+from bot.chat.answers import answer, layer_choices, thanks_for_claim, wrong_label
 from bot.chat.buttons import (
     HOW_TO_READ,
     LAYER_ID,
@@ -24,15 +23,15 @@ from bot.chat.buttons import (
     parse_button,
     wrong_buttons,
 )
-from bot.chat.discord.askers import PLATFORM, account_of, place_of, request_of, words_for
+from bot.chat.discord.askers import PLATFORM, request_of, words_for
 from bot.chat.discord.cards import Card, Message, card_of, panel_bytes, seen_name
 from bot.chat.discord.replies import InteractionReply, say_failed
 from bot.chat.found import Candidate
 from bot.chat.info import how_to_read
+from bot.chat.presses import claim, layer_of
 from bot.chat.refusals import NoPicture
-from bot.grid import short_name
 from bot.words import Words
-from bot.worker import Checked, LayerGone, Want
+from bot.worker import Checked, Want
 
 if TYPE_CHECKING:
     from bot.chat.discord.client import DiscordBot
@@ -106,24 +105,11 @@ class LayerItem(_Answering, template=LAYER_ID):
 
     async def answer(self, bot: DiscordBot, interaction: discord.Interaction[Any], t: Words) -> Message:
         """The layer's picture; the whole answer anew where another model has come since."""
-        button, app, request = self._button, bot.app, request_of(interaction, t)
-        data = await _seen(bot, interaction, button.picture)
-        if button.model == model_mark(app.desk.card.id):
-            name = app.layer_name(app.desk.card.id, button.layer)
-            if name is None:  # nobody has asked for anything since the start
-                layers = (await app.look_again(data, request, Want(panel=False))).verdict.layers
-                name = layers[button.layer].name if button.layer < len(layers) else ""
-            most = panel_bytes(interaction.filesize_limit, 1)
-            want = Want(panel=False, layer=name, max_bytes=most, language=t.language)
-            try:
-                checked = await app.look_again(data, request, want)
-            except LayerGone:
-                checked = None  # the champion changed between two lines
-            if checked is not None and button.model == model_mark(checked.verdict.model):
-                layers = checked.verdict.layers
-                caption = layer_caption(checked.verdict, button.layer, t)
-                title = short_name(layers, layers[button.layer])
-                return Message(cards=(Card(title, caption, panel=checked.layer, alt=caption),))
+        data = await _seen(bot, interaction, self._button.picture)
+        most = panel_bytes(interaction.filesize_limit, 1)
+        layer = await layer_of(bot.app, self._button, data, request_of(interaction, t), most, t)
+        if layer is not None:
+            return Message(cards=(Card(layer.title, layer.caption, panel=layer.picture, alt=layer.caption),))
         return await _look_anew(bot, interaction, data, t)
 
 
@@ -172,22 +158,7 @@ class WrongItem(_Answering, template=WRONG_ID):
 
     async def answer(self, bot: DiscordBot, interaction: discord.Interaction[Any], t: Words) -> Message:
         """Thanks."""
-        button, records = self._button, bot.app.records
-        result = await asyncio.to_thread(records.result, button.sha256)
-        if result is not None:
-            model, p_fake = result.model, result.p_fake
-        else:  # it has expired
-            data = await _seen(bot, interaction, 0)
-            want = Want(heatmaps=False, panel=False)
-            verdict = (await bot.app.look_again(data, request_of(interaction, t), want)).verdict
-            model, p_fake = verdict.model, verdict.p_fake
-        place = place_of(interaction)
-        await asyncio.to_thread(
-            records.add_claim,
-            account_of(interaction.user), button.sha256,
-            claimed=button.claimed, verdict=button.said, p_fake=p_fake, model=model,
-            server=f"{PLATFORM}:{place}" if place else None,
-        )  # fmt: skip
+        await claim(bot.app, self._button, request_of(interaction, t), lambda: _seen(bot, interaction, 0))
         return Message(thanks_for_claim(t))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.chat.discord import buttons, info, quiz, scores, settings, verdicts
+from bot.chat.discord import buttons, info, link, quiz, scores, settings, verdicts
 
 if TYPE_CHECKING:
     from bot.chat.discord.client import DiscordBot
@@ -21,4 +21,5 @@ def register_all(bot: DiscordBot) -> None:
     quiz.register(bot)
     scores.register(bot)
     settings.register(bot)
+    link.register(bot)
     info.register(bot)

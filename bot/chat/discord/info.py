@@ -14,9 +14,9 @@ from discord import app_commands
 from bot.chat.about import about_blocks
 from bot.chat.discord.askers import PLATFORM, account_of, words_for
 from bot.chat.discord.info_cards import info_embed
-from bot.chat.discord.quiz import table_of
+from bot.chat.discord.quiz import rounds_of
 from bot.chat.discord.replies import say_failed
-from bot.chat.info import Block, forget_question, forgotten, help_blocks, own_data_blocks, privacy_blocks
+from bot.chat.info import Block, forget_question, forgotten, gone_lines, help_blocks, own_data_blocks, privacy_blocks
 from bot.words import Words, later
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def about(interaction: discord.Interaction[DiscordBot]) -> None:
     """Answer /about."""
     if t := await _heard(interaction, "about"):
         bot = interaction.client
-        deck = table_of(bot).quizzing.decks.at_hand
+        deck = rounds_of(bot).quizzing.decks.at_hand
         blocks = about_blocks(bot.app.desk.card, t, deck.attributions if deck else ())
         await _show(interaction, t("About me"), blocks)
 
@@ -72,7 +72,7 @@ async def my_data(interaction: discord.Interaction[DiscordBot]) -> None:
     if t := await _heard(interaction, "my-data"):
         bot = interaction.client
         await bot.app.saved()  # what was asked a moment ago belongs to it
-        data = await table_of(bot).quizzing.own_data(account_of(interaction.user))
+        data = await rounds_of(bot).quizzing.own_data(account_of(interaction.user))
         text = json.dumps(data, ensure_ascii=False, indent=1).encode()
         file = discord.File(io.BytesIO(text), _FILE)
         embed = info_embed(None, own_data_blocks(data, t))
@@ -109,7 +109,7 @@ class ForgetItem(discord.ui.DynamicItem[discord.ui.Button[Any]], template=_FORGE
         try:
             t, account = await words_for(bot.app, interaction), account_of(interaction.user)
             gone = await bot.app.forget(account)
-            lines = [forgotten(t), *_gone_lines(gone, t)]
+            lines = [forgotten(t), *gone_lines(gone, t)]
             await interaction.edit_original_response(content="\n".join(lines), view=None)
         except Exception as error:
             await say_failed(interaction, error)
@@ -126,16 +126,3 @@ async def _heard(interaction: discord.Interaction[DiscordBot], kind: str) -> Wor
 
 async def _show(interaction: discord.Interaction[DiscordBot], title: str, blocks: Sequence[Block]) -> None:
     await interaction.edit_original_response(embed=info_embed(title, blocks))
-
-
-def _gone_lines(gone: dict[str, int], t: Words) -> list[str]:
-    """What was deleted."""
-    counts = {name: gone.get(name, 0) for name in ("answers", "results", "claims", "rounds")}
-    kinds = {
-        "answers": t.n("one answer in the quiz", "{count} answers in the quiz", counts["answers"]),
-        "results": t.n("one verdict on a picture", "{count} verdicts on pictures", counts["results"]),
-        "claims": t.n("one “that's wrong”", "{count} times “that's wrong”", counts["claims"]),
-        "rounds": t.n("one open round", "{count} open rounds", counts["rounds"]),
-    }
-    named = [text for name, text in kinds.items() if counts[name]]
-    return [t("Deleted: {list}.", list=", ".join(named))] if named else []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,11 +17,11 @@ from bot.chat.discord.quiz_cards import PressItem, QuizMessage, embeds_of, plain
 from bot.chat.discord.replies import OVER, UNKNOWN_MESSAGE, deliver, note
 from bot.chat.manners import is_private
 from bot.chat.quiz_refusals import said
+from bot.chat.quiz_table import MessageGone, QuizTable
 from bot.chat.quiz_views import Press, Shown
 from bot.chat.quizzing import Quizzing
 from bot.quiz.turns import Mode
 from bot.words import later
-from infra.errors import UserError
 
 if TYPE_CHECKING:
     from bot.chat.discord.client import DiscordBot
@@ -42,26 +42,24 @@ _MODES: list[app_commands.Choice[str | int | float]] = [
 ]
 
 _COUNT_EVERY_S = 1.0  # the count of answers is brought up to date no more often: Discord allows 5 edits in 5 s
-_RETRY_S = 10.0
-_EARLY_S = 0.1
 _DOORS = 1000  # interactions that are remembered,
 _DOOR_S = 14 * 60.0  # and for how long: Discord takes answers to each for 15 minutes
 _BROKEN = (discord.HTTPException, aiohttp.ClientError, OSError)
 
-_TABLES: WeakKeyDictionary[discord.Client, QuizTable] = WeakKeyDictionary()
+_ROUNDS: WeakKeyDictionary[discord.Client, Rounds] = WeakKeyDictionary()
 
 
 def register(bot: DiscordBot) -> None:
     """Add /quiz and its buttons, and take up the rounds that were open before the last restart."""
-    table = _TABLES[bot] = QuizTable(bot)
+    rounds = _ROUNDS[bot] = Rounds(bot)
     bot.add_dynamic_items(PressItem)
     bot.tree.add_command(quiz)
-    bot.spawn(table.take_up())
+    bot.spawn(rounds.table.take_up())
 
 
-def table_of(bot: DiscordBot) -> QuizTable:
+def rounds_of(bot: DiscordBot) -> Rounds:
     """The rounds of a bot."""
-    return _TABLES[bot]
+    return _ROUNDS[bot]
 
 
 @app_commands.command(name="quiz", description=app_commands.locale_str(_QUIZ))
@@ -73,34 +71,19 @@ async def quiz(interaction: discord.Interaction[DiscordBot], length: int = 5, mo
     ephemeral = mode != "channel" and is_private(settings_at_hand(bot.app, interaction))
     if await bot.acknowledge(interaction, ephemeral=ephemeral):
         chosen: Mode = "channel" if mode == "channel" else "daily" if mode == "daily" else "solo"
-        await table_of(bot).start(interaction, chosen, length or None, ephemeral=ephemeral)
+        await rounds_of(bot).start(interaction, chosen, length or None, ephemeral=ephemeral)
 
 
-class QuizTable:
-    """The rounds that are played with one bot: their messages and timers."""
+class Rounds:
+    """The rounds that are played with one bot, and their messages: a Screen of the table."""
 
     def __init__(self, bot: DiscordBot) -> None:
         self.quizzing = Quizzing(bot.app, PLATFORM)
+        self.table = QuizTable(self.quizzing, self, _COUNT_EVERY_S)
         self._bot = bot
-        self._timers: dict[str, asyncio.TimerHandle] = {}
         # The newest click in each round, and until when a message can be changed through it, also where the bot may not
         # see it. The clock is our own: the id's and this machine's may differ.
         self._doors: OrderedDict[str, tuple[discord.Interaction[DiscordBot], float]] = OrderedDict()
-        self._recounting: set[str] = set()
-
-    async def take_up(self) -> None:
-        """Open the deck, and set the timers of open rounds."""
-        await self.quizzing.open_deck()
-        while not (self._bot.is_stopping or self._bot.is_closed()):
-            try:
-                due = await self.quizzing.due()
-            except UserError as error:
-                note(self._bot, error, "quiz")
-                await asyncio.sleep(_RETRY_S)
-                continue
-            for round_id, due_at in due:
-                self._set_timer(round_id, due_at)
-            return
 
     async def start(
         self, interaction: discord.Interaction[DiscordBot], mode: Mode, length: int | None, *, ephemeral: bool
@@ -108,15 +91,14 @@ class QuizTable:
         """Show the first face, or why there is none."""
         bot = self._bot
         bot.app.metrics.requests.labels(PLATFORM, "quiz").inc()
-        t = await words_for(bot.app, interaction)
-        try:
-            account = account_of(interaction.user)
-            shown = await self.quizzing.start(account, place_of(interaction), mode, length, t)
+
+        async def show(shown: Shown) -> dict[str, str] | None:
             message = await self._edit_by(interaction, shown)
-            if not ephemeral:
-                where = {"channel": str(interaction.channel_id), "message": str(message.id)}
-                await self.quizzing.stands(shown.round_id, where)
-            self._set_timer(shown.round_id, shown.due_at)
+            return None if ephemeral else {"channel": str(interaction.channel_id), "message": str(message.id)}
+
+        try:
+            t, account = await words_for(bot.app, interaction), account_of(interaction.user)
+            await self.table.start(account, place_of(interaction), mode, length, t, show)
         except Exception as error:
             await self._say(interaction, error)
 
@@ -124,77 +106,44 @@ class QuizTable:
         """Do what an acknowledged button says."""
         may = interaction.permissions
         is_moderator = interaction.guild_id is not None and may.manage_messages
+        notes: list[str] = []
+
+        async def show(shown: Shown) -> None:
+            await self._edit_by(interaction, shown)
+
+        async def tell(note: str) -> None:
+            self._keep_door(press.round_id, interaction)
+            notes.append(note)
+
         try:
             t = await words_for(self._bot.app, interaction)
-            async with self.quizzing.turn(press.round_id):
-                outcome = await self.quizzing.press(account_of(interaction.user), press, t, is_moderator)
-                self._keep_door(press.round_id, interaction)
-                if outcome.shown is not None:
-                    self._set_timer(press.round_id, outcome.shown.due_at)
-                    await self._edit_by(interaction, outcome.shown)
-            if outcome.counted:
-                self._recount_soon(press.round_id)
-            if outcome.note:
-                await interaction.followup.send(plain(outcome.note), ephemeral=True)
+            await self.table.press(account_of(interaction.user), press, t, is_moderator, show, tell)
+            for line in filter(None, notes):
+                await interaction.followup.send(plain(line), ephemeral=True)
         except Exception as error:
             await self._say(interaction, error)
 
-    # Without a click
+    # What the table needs
 
-    def _set_timer(self, round_id: str, due_at: float | None) -> None:
-        """In the place of an earlier one."""
-        timer = self._timers.pop(round_id, None)
-        if timer is not None:
-            timer.cancel()
-        if due_at is not None:
-            wait_s = max(0.0, due_at - time.time())
-            self._timers[round_id] = asyncio.get_running_loop().call_later(wait_s, self._on_time, round_id)
+    @property
+    def is_on(self) -> bool:
+        """Whether something may still be begun."""
+        return not (self._bot.is_stopping or self._bot.is_closed())
 
-    def _on_time(self, round_id: str) -> None:
-        self._timers.pop(round_id, None)
-        if not (self._bot.is_stopping or self._bot.is_closed()):
-            self._bot.spawn(self._time_up(round_id))
+    def spawn(self, work: Coroutine[Any, Any, None]) -> object:
+        """Do `work` on the side."""
+        return self._bot.spawn(work)
 
-    async def _time_up(self, round_id: str) -> None:
-        try:
-            async with self.quizzing.turn(round_id):
-                shown = await self.quizzing.time_up(round_id)
-                if shown is not None:
-                    self._set_timer(round_id, shown.due_at)
-                    await self._edit(shown)
-                elif (still := await self.quizzing.now(round_id)) is not None and still.due_at is not None:
-                    # The timer's clock ran ahead of that of the round, which somebody may have set back.
-                    self._set_timer(round_id, max(still.due_at, time.time() + _EARLY_S))
-        except _BROKEN as error:
-            note(self._bot, error, "quiz")  # the next click shows how things stand
-        except Exception as error:
-            note(self._bot, error, "quiz")
-            self._set_timer(round_id, time.time() + _RETRY_S)
+    def note(self, error: BaseException) -> None:
+        """Count and log it."""
+        note(self._bot, error, "quiz")
 
-    def _recount_soon(self, round_id: str) -> None:
-        if round_id not in self._recounting:
-            self._recounting.add(round_id)
-            asyncio.get_running_loop().call_later(_COUNT_EVERY_S, self._on_recount, round_id)
+    def is_broken(self, error: BaseException) -> bool:
+        """Whether Discord, or the way to it, is at fault."""
+        return isinstance(error, _BROKEN)
 
-    def _on_recount(self, round_id: str) -> None:
-        self._recounting.discard(round_id)
-        if not (self._bot.is_stopping or self._bot.is_closed()):
-            self._bot.spawn(self._recount(round_id))
-
-    async def _recount(self, round_id: str) -> None:
-        """Only the text changes: the picture is not sent again."""
-        try:
-            async with self.quizzing.turn(round_id):
-                shown = await self.quizzing.now(round_id)
-                if shown is not None and shown.truth is None:
-                    await self._edit(shown, text_only=True)
-        except Exception as error:
-            note(self._bot, error, "quiz")
-
-    # Messages
-
-    async def _edit(self, shown: Shown, *, text_only: bool = False) -> None:
-        """Change a round's message: through the newest click, or in its channel."""
+    async def edit(self, shown: Shown, *, text_only: bool) -> None:
+        """Change a round's message: through the newest click, or in its channel. Raises MessageGone."""
         door, open_until = self._doors.get(shown.round_id, (None, 0.0))
         if door is not None and time.monotonic() < open_until:
             try:
@@ -217,8 +166,7 @@ class QuizTable:
             await _deliver(send, shown, text_only=text_only)
         except discord.HTTPException as error:
             if error.code == UNKNOWN_MESSAGE:
-                await self.quizzing.abandon(shown.round_id)
-                self._set_timer(shown.round_id, None)
+                raise MessageGone from error
             raise
 
     async def _edit_by(

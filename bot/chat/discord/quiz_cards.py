@@ -48,11 +48,11 @@ class PressItem(discord.ui.DynamicItem[discord.ui.Button[Any]], template=PRESS_I
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Called by discord.py."""
-        from bot.chat.discord.quiz import table_of
+        from bot.chat.discord.quiz import rounds_of
 
         bot: DiscordBot = interaction.client
         if await bot.acknowledge(interaction, ephemeral=True, thinking=False):
-            await table_of(bot).press(interaction, self._press)
+            await rounds_of(bot).press(interaction, self._press)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 
 from bot.chat.discord.askers import PLATFORM, account_of, place_of, settings_at_hand, words_for
-from bot.chat.discord.quiz import table_of
+from bot.chat.discord.quiz import rounds_of
 from bot.chat.discord.quiz_cards import block_embed
 from bot.chat.manners import is_private
 from bot.chat.quiz_scores import Scope, board, own_stats
@@ -49,7 +49,7 @@ async def leaderboard(interaction: discord.Interaction[DiscordBot], scope: str =
     bot.app.metrics.requests.labels(PLATFORM, "leaderboard").inc()
     t = await words_for(bot.app, interaction)
     chosen: Scope = "today" if scope == "today" else "everyone" if scope == "everyone" else "server"
-    faces = table_of(bot).quizzing.daily_faces
+    faces = rounds_of(bot).quizzing.daily_faces
     block = await board(bot.app, account_of(interaction.user), place_of(interaction), chosen, faces, t)
     await interaction.edit_original_response(embed=block_embed(block))
 

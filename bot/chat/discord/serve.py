@@ -14,7 +14,8 @@ from bot.chat.app import App, open_app
 from bot.chat.discord.client import DiscordBot
 from bot.chat.discord.endpoints import hosts_of, use_api
 from bot.chat.discord.gateway import WRONG_TOKEN
-from bot.chat.discord.token import RedactingFormatter, TokenError
+from bot.chat.discord.token import URL_TOKEN
+from bot.chat.token import RedactingFormatter, TokenError
 from bot.params import BotParams
 from bot.stopping import as_exception, first_signal
 
@@ -78,7 +79,7 @@ async def _one_client(app: App, token: str, stop: asyncio.Future[Any]) -> BaseEx
 
 def _log_to_stderr(token: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter(token))
+    handler.setFormatter(RedactingFormatter(token, URL_TOKEN))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("discord").setLevel(logging.WARNING)
     logging.getLogger("discord.client").setLevel(logging.ERROR)  # it warns that voice needs a package

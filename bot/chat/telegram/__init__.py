@@ -1,0 +1,1 @@
+"""Telegram: the same bot as everywhere, behind python-telegram-bot."""
