@@ -11,17 +11,19 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from bot.chat.app import App, open_app
-from bot.params import BotParams
+from bot.params import BotParams, WebParams
 from bot.web.problems import Problem
 from bot.web.security import HEADERS
 from bot.web.serve import listening, serving
 from tests.bot_bundles import photo, write_small_bundle
+from tests.desks import shared_desk
 
 PATIENCE_S = 60.0
 MAX_BYTES = 1 << 20
@@ -94,7 +96,7 @@ def served(params: BotParams) -> Iterator[Site]:
 
     async def serve() -> None:
         with listening(params.web) as at:
-            async with open_app(params) as site.app, serving(site.app, at) as site.url:
+            async with open_app(params, desk=shared_desk(params)) as site.app, serving(site.app, at) as site.url:
                 up.set()
                 await site.stop.wait()
 
@@ -118,6 +120,32 @@ def served(params: BotParams) -> Iterator[Site]:
             site.loop.call_soon_threadsafe(site.stop.set)
         thread.join(PATIENCE_S)
     assert not thread.is_alive() and not trouble
+
+
+@contextmanager
+def also_served(site: Site, web: Mapping[str, Any]) -> Iterator[Site]:
+    """The same core once more, under other settings for the web: a worker takes seconds to start."""
+    other, stop = Site(), asyncio.Event()
+    other.loop = site.loop
+    other.app = copy(site.app)
+    other.app.params = site.app.params.model_copy(update={"web": WebParams.model_validate({"port": 0, **web})})
+    up = threading.Event()
+
+    async def serve() -> None:
+        with listening(other.app.params.web) as at:
+            async with serving(other.app, at) as other.url:
+                up.set()
+                await stop.wait()
+
+    running = asyncio.run_coroutine_threadsafe(serve(), site.loop)
+    running.add_done_callback(lambda _: up.set())
+    assert up.wait(PATIENCE_S)
+    try:
+        if not running.done():
+            yield other
+    finally:
+        site.loop.call_soon_threadsafe(stop.set)
+        running.result(PATIENCE_S)
 
 
 def web_params(folder: Path, **more: Any) -> BotParams:

@@ -24,6 +24,14 @@ class VariantBody(Body):
     name: str = Field(examples=["JPEG q75"])
     p_fake: float = Field(ge=0, le=1)
     verdict: Label
+    title: str = Field(description="The name in the reader's language.")
+    label: str = Field(description="The verdict in the reader's language.", examples=["fake"])
+    percent: str = Field(description="The probability as people read it.", examples=["93%"])
+    thumbnail: str | None = Field(
+        default=None,
+        description="A PNG without loss: what the network saw of it; absent without heatmaps.",
+        examples=[_PNG],
+    )
 
 
 class StabilityBody(Body):
@@ -51,11 +59,15 @@ class LayerBody(Body):
     """What one convolution contributed to the answer, and where."""
 
     name: str
+    short: str = Field(description="The name without the parts that all layers share.")
     size: tuple[int, int] = Field(description="Height and width of the layer's own map; 0 where it was not reached.")
     channels: int
     peak: float = Field(description="The hottest spot, in logits.")
     share: float = Field(ge=0, le=1, description="This layer's evidence over that of all layers.")
     dead: bool = Field(description="It says nothing that counts.")
+    live: bool = Field(description="It has heat to show: it is not dead, and sees more than one spot.")
+    percent: str = Field(description="The share as people read it.", examples=["12%"])
+    caption: str = Field(description="What it found, or why it shows nothing, in the reader's language.")
     heatmap: str = Field(
         description="A PNG: the layer's heat over what the network saw; that, grey, where there is no “where”.",
         examples=[_PNG],
@@ -67,9 +79,16 @@ class WordsBody(Body):
 
     language: str
     title: str
+    label: str = Field(description="The verdict in a word.", examples=["fake"])
+    percent: str = Field(description="The probability as people read it.", examples=["93%"])
+    bar: str = Field(description="What a drawing of the probability shows, for people who do not see it.")
+    band: str = Field(description="From where to where the answer is unsure.")
     lines: list[str] = Field(description="Sentences, the probability first.")
     alt: str = Field(description="For people who do not see the pictures.")
     caution: str
+    thumbnails: str | None = Field(
+        default=None, description="What the variants' thumbnails are; absent without heatmaps."
+    )
 
 
 class CheckBody(Body):
@@ -88,6 +107,12 @@ class CheckBody(Body):
     thresholds: ThresholdsBody
     seen: str | None = Field(
         default=None, description="A PNG without loss: what the network saw; absent without heatmaps.", examples=[_PNG]
+    )
+    panel: str | None = Field(
+        default=None,
+        description="The picture that the chats send: verdict and heatmaps on one PNG, or JPEG where that is smaller; "
+        "absent unless asked for.",
+        examples=[_PNG],
     )
     words: WordsBody
 

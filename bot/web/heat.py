@@ -1,4 +1,4 @@
-"""Each layer's heat over what the network saw, as files for a page."""
+"""The heat of an answer's layers, as files for a page."""
 
 from __future__ import annotations
 

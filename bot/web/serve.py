@@ -9,14 +9,16 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import uvicorn
 
 from bot.chat.app import App, open_app
 from bot.params import BotParams, WebParams
 from bot.stopping import as_exception, first_signal
+from bot.web.admission import Admission
 from bot.web.app import create_app
+from bot.web.connections import HEAD_BYTES, Doors
 from infra.errors import UserError
 
 _log = logging.getLogger("bot.web")
@@ -31,7 +33,7 @@ class AddressError(UserError):
 def serve(params: BotParams) -> NoReturn:
     """Answer until SIGTERM or SIGINT, then raise Terminated or KeyboardInterrupt.
 
-    Raises UserErrors: AddressError, and those of `open_app`.
+    Raises UserErrors: AddressError, KeysError, NobodyServed, and those of `open_app`.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for name in ("uvicorn", "python_multipart"):
@@ -59,8 +61,9 @@ async def serving(app: App, at: socket.socket) -> AsyncIterator[str]:
     """Serve `app` in this loop; the URL. When left, takes nothing new and finishes what is under way, `web.stop_s` at
     most."""
     config = uvicorn.Config(
-        create_app(app), http="h11", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
-        server_header=False,
+        create_app(app), http=cast(type[asyncio.Protocol], Doors(app.params.web).protocol), ws="none", lifespan="off",
+        log_config=None, access_log=False, proxy_headers=False, server_header=False,
+        h11_max_incomplete_event_size=HEAD_BYTES,
     )  # fmt: skip
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[at]))
@@ -83,9 +86,11 @@ async def serving(app: App, at: socket.socket) -> AsyncIterator[str]:
 async def _serve(params: BotParams) -> int:
     """The signal that ended it."""
     stop = first_signal()
+    rules = Admission(params.web).rules
     with listening(params.web) as at:
         async with open_app(params) as app, serving(app, at) as url:
             _log.info("serving at %s, model: %s", url, app.desk.card.id)
+            _log.log(logging.WARNING if params.web.is_open else logging.INFO, "%s", rules)
             number = await stop
             _log.info("stopping: finishing what is under way, %g s at most; once more ends it at once",
                       params.web.stop_s)  # fmt: skip

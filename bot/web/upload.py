@@ -1,8 +1,9 @@
-"""The picture in a request's body, counted while it comes and held in memory only."""
+"""What comes in the bodies of requests, counted while it comes: a picture, held in memory only, or a little else."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Protocol
 
@@ -14,12 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.chat.refusals import FileTooLarge, NoPicture
 from bot.chat.waiting import Shares
-from bot.web.problems import BadRequest, TooSlow, WrongType
+from bot.web.problems import BadRequest, BodyTooLarge, TooSlow, WrongType
 from bot.words import later
 
 FIELD = "image"
 _FRAME = 64 * 1024  # bytes that a form may have besides the picture
 _TIMEOUT_S = 60.0
+_SMALL = 64 * 1024  # bytes of a body that is no picture
 _PER_CLIENT, _IN_ALL = 4, 16  # on their way at once; others wait unread
 
 _MALFORMED = later("This form cannot be read: it is no complete multipart/form-data.")
@@ -95,6 +97,40 @@ class HeardOut:
         await self._app(scope, received, sent)
 
 
+class Small:
+    """Lets no body through that is larger or slower than anything but a picture is. pictures: paths of those, which
+    are counted where they are read.
+    """
+
+    def __init__(self, app: ASGIApp, pictures: Collection[str]) -> None:
+        self._app = app
+        self._pictures = pictures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._pictures:
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > _SMALL:
+            raise BodyTooLarge
+        left, is_coming, until = _SMALL, True, asyncio.get_running_loop().time() + _TIMEOUT_S
+
+        async def received() -> Message:
+            nonlocal left, is_coming
+            try:
+                async with asyncio.timeout_at(until if is_coming else None):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow from None
+            left -= len(message.get("body", b""))
+            is_coming = message.get("more_body", False)
+            if left < 0:
+                raise BodyTooLarge
+            return message
+
+        await self._app(scope, received, send)
+
+
 async def _read(request: Request, max_bytes: int) -> bytes:
     taking = _taking(request)
     most = max_bytes + (_FRAME if isinstance(taking, _Form) else 0)
@@ -105,7 +141,8 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     async for piece in request.stream():
         received += len(piece)
         taking.write(piece)
-        if received > most or len(taking.data) > max_bytes:
+        # What is no picture may not fill the form, or a million tiny parts would keep a core busy.
+        if received > most or len(taking.data) > max_bytes or received - len(taking.data) > _FRAME:
             raise FileTooLarge(max_bytes)
     taking.finish()
     if not taking.data:

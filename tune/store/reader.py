@@ -18,13 +18,17 @@ URL_VARIABLE = "RESULT_STORE"
 BEGIN = "run a sweep first: python tune/run.py --params params/demo.yaml"
 
 
+class NoStore(DatabaseError):  # noqa: N818 – says what it is
+    """There is no result store at the URL, or nothing in it: no sweep has been run yet."""
+
+
 def store_url(given: str | None = None) -> str:
     """The store to read: the one given, else that of the environment, else the default."""
     return given or os.environ.get(URL_VARIABLE) or DEFAULT_URL
 
 
 def open_reader(url: str) -> sa.Engine:
-    """An engine for reading the store at `url`. Raises DatabaseError: there is none, or it cannot be opened."""
+    """An engine for reading the store at `url`. Raises NoStore: there is none; DatabaseError: it cannot be opened."""
     engine = _open(url)
     try:
         with clear_errors(engine), engine.connect() as connection:
@@ -34,8 +38,9 @@ def open_reader(url: str) -> sa.Engine:
         raise
     if not there.issuperset(schema.metadata.tables):
         engine.dispose()
-        what = "is another program's" if there else "is empty"
-        raise DatabaseError(f"no result store at {redact(url)} (the database {what}); {BEGIN}")
+        if there:
+            raise DatabaseError(f"no result store at {redact(url)} (the database is another program's); {BEGIN}")
+        raise NoStore(f"no result store at {redact(url)} (the database is empty); {BEGIN}")
     return engine
 
 
@@ -48,7 +53,7 @@ def _open(url: str) -> sa.Engine:
         return open_engine(url)
     path = Path(parsed.database).expanduser().absolute()
     if not path.is_file():
-        raise DatabaseError(f"no result store at {path}; {BEGIN}")
+        raise NoStore(f"no result store at {path}; {BEGIN}")
     return _open_sqlite(path)
 
 

@@ -1,20 +1,10 @@
-"""What the pages say: the words in their templates, and those that their scripts speak."""
+"""What *Check* says: the words in its template, and those that its scripts speak."""
 
 from __future__ import annotations
 
 from bot.chat.refusals import FileTooLarge, friendly
-from bot.variants import VARIANT_NAMES
 from bot.wording import NO_PROOF, label_word
 from bot.words import Words
-
-
-def frame_words(t: Words) -> dict[str, str]:
-    """What stands around every page."""
-    return {
-        "skip": t("Skip to the content"),
-        "language": t("Language"),
-        "api": t("For programs: the HTTP API"),
-    }
 
 
 def check_words(t: Words) -> dict[str, str]:
@@ -32,6 +22,7 @@ def check_words(t: Words) -> dict[str, str]:
         "script": t("This page needs JavaScript, which comes from this server only."),
         "stop": t("Stop"),
         "again": t("Try again"),
+        "now": t("Try now"),
         "real": label_word("real", t),
         "generated": t("generated"),
         "strip": t("The same photo, sent in other ways"),
@@ -47,9 +38,10 @@ def check_words(t: Words) -> dict[str, str]:
         "most": t("most, of this layer"),
         "opacity": t("Heat over the photo"),
         "beside": t("Side by side"),
-        "save": t("Save as a picture"),
+        "save": t("Save the panel"),
         "colours": t("Colours cannot be compared between layers."),
         "no_proof": t(NO_PROOF),
+        "how": t("How to read a heatmap"),
         "another": t("Check another picture"),
     }
 
@@ -57,30 +49,32 @@ def check_words(t: Words) -> dict[str, str]:
 def check_script_words(t: Words, max_bytes: int | None) -> dict[str, object]:
     """What the script of *Check* says, by its name there; it fills the braces. max_bytes: of one picture, if known."""
     return {
-        "labels": {label: label_word(label, t) for label in ("real", "fake", "unsure")},
-        "variants": {name: t(name) for name in VARIANT_NAMES},
         "asSent": t("as sent"),
+        "sending": t("Sending the picture …"),
+        "sent": t("{percent}% of {size} MiB"),
         "percent": t("{percent}%"),
-        "over": t("over {percent}%"),
-        "under": t("under {percent}%"),
-        "less": t("<{percent}%"),
         "looking": t("Looking at the picture …"),
         "slow": t("Still at it. Perhaps others are before you in the queue."),
         "stopped": t("Stopped."),
         "one": t("I take one picture at a time, so I looked at the first."),
         "noPicture": t("There was no picture in that. Save the picture as a file, then choose it here."),
+        "link": t("That is a link to a picture, not the picture. Save the picture as a file, then choose it here."),
+        "folder": t("That is a folder. Open it, and drop one picture from it."),
+        "empty": t("This file is empty. Save the picture anew, then choose it again."),
+        "unreadable": t("Your browser can't read this file any more. Choose it again."),
+        "heic": t(
+            "On an iPhone or a Mac, open it in Photos and share or export it as JPEG. For new photos, choose “Most "
+            "Compatible” in Settings, Camera, Formats."
+        ),
         "noAnswer": t("I could not reach the server. Is it running? Please try again."),
         "odd": t("The server gave an answer that I don't understand. Please try again."),
+        "again": t("I try again in {seconds} s."),
+        "count": t("{seconds} s"),
+        "later": t("It may work again at {time}."),
         "tooLarge": friendly(FileTooLarge(max_bytes), t) if max_bytes else "",
-        "bar": t("{percent} likely to be generated; unsure from {low} to {high}."),
-        "band": t("unsure: {low} to {high}"),
         "layer": t("Layer {number} of {count}: {layer}"),
-        "evidence": t("{share} of the evidence for “{side}”, on a map of {width}×{height} spots."),
-        "unused": t("not used for this picture"),
-        "dead": t("dead: no evidence for {side}"),
-        "nearDead": t("near-dead: {share} of the evidence"),
-        "placeless": t("sees the picture as one spot: no “where” to show"),
-        "seen": t("what the network saw"),
         "heat": t("where this layer found evidence"),
-        "noProof": t(NO_PROOF),
+        "painting": t("Painting the panel …"),
+        "saved": t("Saved."),
+        "savedAnew": t("Saved. A newer model has answered meanwhile: the panel shows what that one says."),
     }

@@ -1,11 +1,14 @@
 // Takes a picture from the reader, sends it to the API and shows what comes back.
 
+import { advice, first, given, size, unfit } from "./given.js";
 import { showHeatmaps } from "./heatmaps.js";
-import { $, words } from "./say.js";
+import { offerPanel } from "./panel.js";
+import { patiently, when } from "./patience.js";
+import { $, fill, words } from "./say.js";
+import { send } from "./send.js";
 import { showVerdict } from "./verdict.js";
 
 const SLOW_MS = 5000;
-const WORTH_A_RETRY = new Set([429, 500, 502, 503, 504]);
 
 const maxBytes = Number($("main").dataset.maxBytes);
 let running = null; // the AbortController of what is under way
@@ -15,7 +18,7 @@ $("choose").addEventListener("click", () => $("file").click());
 $("photograph").addEventListener("click", () => $("camera").click());
 for (const input of [$("file"), $("camera")]) {
   input.addEventListener("change", () => {
-    take(input.files);
+    if (input.files.length) take(first(input.files));
     input.value = ""; // so that the same file can be chosen again
   });
 }
@@ -27,7 +30,7 @@ $("another").addEventListener("click", () => {
 });
 
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.types.length) take(event.clipboardData.files);
+  if (event.clipboardData.types.length) take(given(event.clipboardData));
 });
 let entered = 0; // elements that something is being dragged over, one inside the other
 document.addEventListener("dragenter", () => $("ask").classList.toggle("over", ++entered > 0));
@@ -37,13 +40,13 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   entered = 0;
   $("ask").classList.remove("over");
-  take(event.dataTransfer.files);
+  take(given(event.dataTransfer));
 });
 
-function take(files) {
-  const all = [...files];
-  if (!all.length) return trouble(words.noPicture);
-  return check(all[0], all.length > 1 ? words.one : "");
+function take({ file, note, trouble: said }) {
+  if (file) return check(file, note);
+  running?.abort();
+  trouble(said);
 }
 
 async function check(file, note = "") {
@@ -53,18 +56,15 @@ async function check(file, note = "") {
   trouble("");
   $("verdict").hidden = true;
   preview(file);
-  if (maxBytes && file.size > maxBytes) {
-    running = null;
-    busy(false);
-    return trouble(words.tooLarge);
-  }
-  busy(true, words.looking);
-  const slow = setTimeout(() => say(words.slow), SLOW_MS);
   try {
-    const answer = await ask(file, mine.signal);
+    const reason = await unfit(file, maxBytes);
+    if (running !== mine) return;
+    if (reason) return trouble(reason);
+    const answer = await patiently(() => ask(file, mine.signal), mine.signal, say);
     if (running !== mine) return;
     showVerdict(answer);
     showHeatmaps(answer);
+    offerPanel(file, answer);
     busy(false, note);
     $("verdict").hidden = false;
     $("title").focus();
@@ -72,28 +72,38 @@ async function check(file, note = "") {
   } catch (error) {
     if (running !== mine) return; // another picture has taken its place
     busy(false, error.name === "AbortError" ? words.stopped : "");
-    if (error.name !== "AbortError") trouble(error.said ?? words.odd, error.retry ?? true);
+    if (error.name === "AbortError") $("retry").hidden = false;
+    else trouble([error.said ?? words.odd, advice(file, error.kind), when(error)], error.waitS != null);
   } finally {
-    clearTimeout(slow);
-    if (running === mine) running = null;
+    if (running === mine) {
+      running = null;
+      if (!$("progress").hidden) busy(false);
+    }
   }
 }
 
-// The API's answer. Throws an Error with `said`, a line for the reader, and `retry`, whether trying again may help.
 async function ask(file, signal) {
-  const form = new FormData();
-  form.append("image", file, file.name || "picture");
-  const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
-  let response;
+  const bar = $("sending");
+  const megabytes = size(file);
+  busy(true, words.sending);
+  bar.removeAttribute("value");
+  let slow = null;
   try {
-    response = await fetch("api/v1/check?heatmaps=png", { method: "POST", body: form, headers, signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw Object.assign(new Error(), { said: words.noAnswer, retry: true });
+    return await send(file, "heatmaps=png", signal, (share) => {
+      if (share < 1) {
+        bar.value = share;
+        $("count").textContent = fill(words.sent, { percent: Math.floor(100 * share), size: megabytes });
+      } else if (slow === null) {
+        bar.removeAttribute("value");
+        $("count").textContent = "";
+        say(words.looking);
+        slow = setTimeout(() => say(words.slow), SLOW_MS);
+      }
+    });
+  } finally {
+    clearTimeout(slow);
+    $("count").textContent = "";
   }
-  const json = await response.json();
-  if (response.ok) return json;
-  throw Object.assign(new Error(), { said: json.detail, retry: WORTH_A_RETRY.has(response.status) });
 }
 
 function preview(file) {
@@ -114,7 +124,8 @@ function say(text) {
   $("status").textContent = text;
 }
 
-function trouble(text, retry = false) {
+function trouble(said, retry = false) {
+  const text = [said].flat().filter(Boolean).join(" ");
   $("problem-words").textContent = text;
   $("retry").hidden = !retry || !text;
 }
