@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: help demo test lint bench
 
 help:
-	@echo "make demo    set up and run the whole line on demo faces: import, sweep, champion, verdicts with heatmaps, quiz"
+	@echo "make demo    set up and run the whole line on demo faces: import, sweep, champion, verdicts with heatmaps, quiz, web page"
 	@echo "make test    set up and run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed and quality side by side with the alternatives"
@@ -22,10 +22,13 @@ demo: $(VENV)/run.stamp
 	@echo "4/5  a deck of faces for the quiz"
 	@$(BIN)/python -m bot deck --faces 60 --per-person 5
 	@echo "5/5  done. Look at the panels in demo-out/ and at each trial's folder in runs/demo/. What to type next:"
-	@echo "       $(BIN)/python -m tune.store top --sweep demo                 the leaderboard"
+	@echo "       $(BIN)/python -m bot web                                      all of it in a browser: check, quiz, experiments"
 	@echo "       $(BIN)/python -m bot check PHOTO.jpg                          a picture of your own"
-	@echo "       $(BIN)/python -m bot discord                                  the bot: verdicts and /quiz (docs/discord.md)"
+	@echo "       $(BIN)/python -m tune.store top --sweep demo                 the leaderboard"
+	@echo "       $(BIN)/python -m bot discord | telegram                       the bot in chats (docs/discord.md, docs/telegram.md)"
 	@echo "       $(BIN)/python tune/run.py --params params/sweep.yaml          the real search"
+	@# On a terminal the page is served until Ctrl-C; a script goes on.
+	@if [ -t 1 ]; then $(BIN)/python -m bot web || [ $$? -eq 130 ]; fi
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest
