@@ -14,6 +14,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywher
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # Idle torch threads sleep instead of spinning: beside other trials, spinning can cost 30 times the work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Else Ray's client for S3 sends checksums behind a body without Content-Length, which radosgw, for one, refuses (411).
+os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,13 +34,19 @@ def connect() -> Cluster:
     import ray
 
     address = os.environ.get("RAY_ADDRESS")
+    inherited = ("OMP_WAIT_POLICY", "AWS_REQUEST_CHECKSUM_CALCULATION")
+    for_workers = {"PYTHONPATH": str(ROOT)} | {name: os.environ[name] for name in inherited}
+    if not address:
+        # What Ray starts here inherits it. In a runtime environment, which a cluster needs, it would cost seconds: the
+        # workers that Ray starts in advance have none, and are left idle while others start.
+        os.environ |= for_workers
     try:
         context = ray.init(
             address=address or "local",  # without it Ray would try a cluster that an earlier run left recorded
             include_dashboard=None if address else True,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": os.environ["OMP_WAIT_POLICY"]}},
+            runtime_env={"env_vars": for_workers} if address else None,
         )
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"

@@ -148,14 +148,14 @@ def load_bundle(url: str) -> tuple[nn.Module, Card]:
     Refuses weights whose hash is not the card's, tensors that do not fit the card's network, and non-finite ones.
     Raises BundleError.
     """
-    import torch
-
     card = read_card(url)
     data = _get(open_storage(url), WEIGHTS, MAX_WEIGHTS_BYTES)
     if data is None:
         raise BundleError(f"the bundle at {url} has a card but no {WEIGHTS}; copy the whole folder")
     if hashlib.sha256(data).hexdigest() != card.weights_sha256:
         raise BundleError(f"{url}/{WEIGHTS} is not the file its card was written for (sha256 differs); copy it again")
+    import torch  # seconds, which a wrong address need not wait for
+
     state = _tensors(data, f"{url}/{WEIGHTS}")
     network = _network(card, len(data), url)
     if _shapes(network.state_dict()) != _shapes(state):

@@ -20,6 +20,9 @@ settings.load_profile("shared-machine")
 # Two torch threads that wait for each other beside Ray's processes make a test ten times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Hundreds of commands are started, and each would compile the project anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A run in the background of a script ignores Ctrl-C, and so would every command that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

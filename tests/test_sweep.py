@@ -6,11 +6,12 @@ import io
 import json
 import os
 import re
+import secrets
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tests.tiny_dataset import make_dataset, make_trial
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Each test starts Ray, some of them three times.
+# Each test runs a sweep, some of them three times.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PARAMS = """
@@ -35,6 +36,24 @@ train: {epochs: 4, batch_size: 16, lr: {loguniform: [1e-3, 1e-2]}}
 search: {algorithm: random, num_samples: 3, metric: auc}
 audit: {on_leak: warn}  # the noise of the fakes shows in the size of their files
 """
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Mapping[str, str]]:
+    """The environment of a command that joins a running Ray cluster: to start one costs more than a small sweep."""
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    head = (
+        "import infra.ray_cluster, ray, sys\n"
+        "context = ray.init(address='local', num_cpus=2, include_dashboard=False)\n"
+        "print(context.address_info['gcs_address'], flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", head], cwd=ROOT, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        yield {**environment, "RAY_ADDRESS": process.stdout.readline().strip()}
 
 
 @pytest.fixture(scope="module")
@@ -68,20 +87,21 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "tune" / "run.py"), "--params", "tiny.yaml", *arguments]
 
 
-def sweep(workplace: Path, *arguments: str) -> str:
-    """Run to the end; the output. Fails the test unless the exit code is 0."""
+def sweep(workplace: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """Run to the end; the output. Fails the test unless the exit code is 0. env: by default, with Ray of its own."""
     done = subprocess.run(
-        command(*arguments), cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+        command(*arguments), cwd=workplace, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
 @contextmanager
-def running(workplace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(workplace: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """A sweep in a session of its own, as a terminal gives it; killed when the block is left."""
     process = subprocess.Popen(
-        command(*arguments), cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command(*arguments), cwd=workplace, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -164,24 +184,26 @@ def test_a_sweep_leaves_results_folders_and_a_champion_and_is_not_run_twice(work
     assert "train.epochs: 4, now 5" in changed.stderr and "--fresh" in changed.stderr
 
 
-def test_interrupted_killed_and_robbed_of_its_store_it_ends_as_if_nothing_had_happened(workplace: Path) -> None:
+def test_interrupted_killed_and_robbed_of_its_store_it_ends_as_if_nothing_had_happened(
+    workplace: Path, cluster: Mapping[str, str]
+) -> None:
     # Large enough that an epoch takes a while: there must be something to interrupt.
-    arguments = [f"--set={x}" for x in ("train.epochs=30", "data.image_size=64", "model.blocks.0.filters=24")]
+    arguments = [f"--set={x}" for x in ("train.epochs=20", "data.image_size=64", "model.blocks.0.filters=24")]
     arguments += ["--set", "search.num_samples=2"]
     with running(workplace, *arguments) as process:
-        read_until(process, r"trial \d +running +epoch [2-9]/30")
+        read_until(process, r"trial \d +running +epoch (?!1/)\d+/20")
         os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole process group
         rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130, rest
     assert "Go on with the same command" in rest
 
     with running(workplace, *arguments) as process:
-        said = read_until(process, r"trial \d +running +epoch [12]\d/30")
+        said = read_until(process, r"trial \d +running +epoch \d+/20")
         assert "going on with the run" in said
-        assert not re.search(r" epoch 1/30", said), "a trial began again from its start"
+        assert not re.search(r" epoch 1/20", said), "a trial began again from its start"
         process.kill()
 
-    with running(workplace, *arguments) as process:
+    with running(workplace, *arguments, env=cluster) as process:  # on another Ray than it was begun on
         read_until(process, r"Ray is up")
         for file in (workplace / "runs").glob("results.db*"):
             file.unlink()
@@ -190,7 +212,7 @@ def test_interrupted_killed_and_robbed_of_its_store_it_ends_as_if_nothing_had_ha
 
     for folder in trial_folders(workplace):
         epochs = [epoch["epoch"] for epoch in json.loads((folder / "history.json").read_text())]
-        assert epochs == list(range(1, 31)), "every epoch once, none lost, none trained twice"
+        assert epochs == list(range(1, 21)), "every epoch once, none lost, none trained twice"
 
     rows = metric_rows(workplace)
     assert rows and len(rows) == len(set(rows)), "the store is there again, and holds no row twice"
@@ -202,16 +224,17 @@ def test_interrupted_killed_and_robbed_of_its_store_it_ends_as_if_nothing_had_ha
     undisturbed.mkdir()
     (undisturbed / "faces").symlink_to((workplace / "faces").resolve())
     (undisturbed / "tiny.yaml").write_text(PARAMS)
-    sweep(undisturbed, *arguments)
+    sweep(undisturbed, *arguments, env=cluster)
     assert champion_weights(undisturbed) == champion_weights(workplace)
     assert len(metric_rows(undisturbed)) == len(set(metric_rows(undisturbed)))
 
 
-def test_optuna_and_asha_choose_and_stop(workplace: Path) -> None:
+def test_optuna_and_asha_choose_and_stop(workplace: Path, cluster: Mapping[str, str]) -> None:
     said = sweep(
         workplace,
         *("--set", "search.algorithm=optuna", "--set", "search.num_samples=4"),
         *("--set", "scheduler.type=asha", "--set", "scheduler.reduction_factor=2"),
+        env=cluster,
     )
     assert "stopped early" in said
     with sqlite3.connect(workplace / "runs" / "results.db") as connection:
@@ -221,21 +244,24 @@ def test_optuna_and_asha_choose_and_stop(workplace: Path) -> None:
     assert all(1e-3 <= p["train.lr"] <= 1e-2 and p["model.blocks.0.filters"] in (4, 6) for p in params)
 
 
-def test_population_based_training_copies_the_better_trial(workplace: Path) -> None:
+def test_population_based_training_copies_the_better_trial(workplace: Path, cluster: Mapping[str, str]) -> None:
     sweep(
         workplace,
         *("--set", "scheduler={type: pbt, perturbation_interval: 1, quantile_fraction: 0.5}"),
         *("--set", "search.num_samples=2", "--set", "train.epochs=5"),
+        env=cluster,
     )
     for folder in trial_folders(workplace):
         assert json.loads((folder / "trial.json").read_text())["epoch"] == 5
 
 
-def test_a_trial_that_diverges_ends_without_taking_the_sweep_along(workplace: Path) -> None:
+def test_a_trial_that_diverges_ends_without_taking_the_sweep_along(workplace: Path, cluster: Mapping[str, str]) -> None:
     # A step of weight decay multiplies the weights by 1 − lr × weight_decay: by −999 for the second trial.
     changes = ("search.algorithm=grid", "train.optimizer=sgd", "train.schedule=none", "train.weight_decay=10")
     sweep(
-        workplace, *(f"--set={x}" for x in (*changes, "model.blocks=[{filters: 4}]", "train.lr={grid: [0.001, 100]}"))
+        workplace,
+        *(f"--set={x}" for x in (*changes, "model.blocks=[{filters: 4}]", "train.lr={grid: [0.001, 100]}")),
+        env=cluster,
     )
     with sqlite3.connect(workplace / "runs" / "results.db") as connection:
         lost = "SELECT number FROM metrics JOIN trials ON id = trial_id WHERE key = 'train_loss' AND value IS NULL"
@@ -243,14 +269,16 @@ def test_a_trial_that_diverges_ends_without_taking_the_sweep_along(workplace: Pa
         assert dict(connection.execute("SELECT number, status FROM trials")) == {0: "completed", 1: "stopped"}
 
 
-def test_a_folder_that_cannot_be_written_at_the_end_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_at_the_end_is_one_line(tmp_path: Path, cluster: Mapping[str, str]) -> None:
     trial = make_trial(tmp_path / "run" / "trial-00000-x", make_dataset(tmp_path / "data"), epochs=1)
     (trial / "history.json" / "in the way").mkdir(parents=True)
     code = (
         "from infra.cli import run_cli\nfrom tune import ray_sweep\n"
         f"run_cli(lambda _: (ray_sweep.connect(), ray_sweep.finish_folders({str(tmp_path / 'run')!r}, 'auc'))[1] and 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=cluster, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: cannot store 'history.json' in ")
     assert "Traceback" not in done.stderr

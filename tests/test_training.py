@@ -22,7 +22,8 @@ from tune.checkpointing import checkpoint_files, read_saved, write_folder
 from tune.data import Split
 from tune.metrics import METRIC_NAMES
 from tune.params import TrainParams, TrialParams, parse_trial_params
-from tune.training import Progress, Training, count_batches, derive_seed, learning_rate, predict
+from tune.seeds import derive_seed
+from tune.training import Progress, Training, count_batches, learning_rate, predict
 
 MODEL = {"blocks": [{"filters": 4, "norm": "batch", "dropout": 0.1}], "dense": [{"nodes": 4, "norm": "batch"}]}
 AUGMENT = {"flip": True, "shift": 0.1, "brightness": 0.1, "contrast": 0.1}

@@ -9,7 +9,7 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from infra import ray_cluster  # sets what Ray reads when it is imported
@@ -23,11 +23,9 @@ os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # `stop_on_signals` below
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "2")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
-import optuna
 import ray
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
-from ray.tune.search.optuna import OptunaSearch
 
 from infra.errors import UserError
 from infra.ray_cluster import Cluster
@@ -37,11 +35,12 @@ from tune.params import ResourceParams, SweepParams
 from tune.plan import Plan
 from tune.points import Point
 from tune.schedulers import build_scheduler, with_scheduler
-from tune.training import derive_seed
+from tune.seeds import derive_seed
 from tune.trial import TrialSetup, run_trial, trial_folder_name
-from tune.trial_folder import TrialSummary, finish_trial
+from tune.trial_folder import FolderWriter, TrialSummary
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+if TYPE_CHECKING:
+    from ray.tune.search.optuna import OptunaSearch
 
 # A trial that goes on after a crash reports its epochs again.
 warnings.filterwarnings("ignore", message=r".*step.*already reported")
@@ -79,9 +78,13 @@ def run_tuner(
     resources: of one trial (`trial_resources`). Returns the signal that interrupted it, None when it ended.
     """
     params = plan.params
+    if not plan.points:  # a searcher is made, or comes from the snapshot
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
     trainable = tune.with_resources(tune.with_parameters(run_trial, setup=setup), resources)
     storage_path = ray_storage_path(sweep_url(params))
-    experiment = f"{storage_path.rstrip('/')}/{run}"
+    experiment = ray_storage_path(join_url(sweep_url(params), run))
     if Tuner.can_restore(experiment):
         tuner = Tuner.restore(experiment, trainable=trainable, resume_unfinished=True, resume_errored=retry_failed)
         # Its callbacks come from a pickle: they write where the first start wrote and know no password. Tune has no
@@ -144,14 +147,6 @@ def finish_folders(folder: str, metric: str) -> list[TrialSummary]:
     return [summary for summary in found if summary is not None]
 
 
-class FolderWriter:
-    """One process for all folders, one folder at a time: its imports cost more than its drawings."""
-
-    def finish(self, folder: str, metric: str) -> TrialSummary | None:
-        """`finish_trial`, in this process."""
-        return finish_trial(folder, metric)
-
-
 def _folder_writer() -> Any:
     actor: Any = ray.remote(FolderWriter)
     options = {"name": "trial-folders", "get_if_exists": True, "num_cpus": 0, "max_restarts": 3, "max_task_retries": 3}
@@ -210,6 +205,8 @@ def _config(plan: Plan, number: int, point: Point) -> dict[str, Any]:
 def _searcher(plan: Plan) -> OptunaSearch | None:
     if plan.points:
         return None
+    from ray.tune.search.optuna import OptunaSearch
+
     search = plan.params.search
     return OptunaSearch(
         space=functools.partial(_suggest, plan), metric=search.metric, mode=search.direction, seed=plan.params.seed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from tune.augment import augment_batch
 from tune.data import Split
 from tune.metrics import METRIC_NAMES, binary_metrics, is_better
 from tune.params import TrainParams, TrialParams
+from tune.seeds import derive_seed
 
 
 @dataclass
@@ -199,12 +199,6 @@ def learning_rate(params: TrainParams, epochs_done: float) -> float:
         return params.lr
     share = (epochs_done - params.warmup_epochs) / (params.epochs - params.warmup_epochs)
     return params.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
-
-
-def derive_seed(seed: int, *parts: int | str) -> int:
-    """A 32-bit seed that depends on `seed` and every part, the same on every machine."""
-    digest = hashlib.sha256(":".join(map(str, (seed, *parts))).encode()).digest()
-    return int.from_bytes(digest[:4], "big")
 
 
 def autocast(device: torch.device, params: TrainParams) -> Any:

@@ -65,6 +65,17 @@ def finish_trial(folder: str, metric: str) -> TrialSummary | None:
     return summary
 
 
+class FolderWriter:
+    """`finish_trial` in an actor: one process for all folders, one folder at a time.
+
+    Here, where no torch is imported, as its imports cost more than its drawings.
+    """
+
+    def finish(self, folder: str, metric: str) -> TrialSummary | None:
+        """See `finish_trial`."""
+        return finish_trial(folder, metric)
+
+
 def read_summary(folder: str) -> TrialSummary | None:
     """The summary that `finish_trial` left, None when it has not been there."""
     try:
