@@ -161,9 +161,11 @@ def _text(value: float, unit: Unit, t: Words) -> str:
 
 def _drawn(metrics: Mapping[str, Any], key: str) -> Drawn | None:
     value = _number(metrics.get(key))
-    if value is None or not 0 <= value <= 1:
+    if value is None:
         return None
     low, high = _interval(metrics, key) or (value, value)
+    if not 0 <= low <= value <= high <= 1:
+        return None
     return Drawn(round(100 * low, 2), round(100 * value, 2), round(100 * high, 2))
 
 
