@@ -283,6 +283,7 @@ def test_a_busy_server_is_asked_again_when_it_said_and_asking_can_be_stopped(sit
         await expect(page.locator("#status")).to_have_text("Too much waits. I try again in 60 s.")
         await page.locator("#stop").click()
         await expect(page.locator("#status")).to_have_text("Stopped.")
+        await expect(page.locator("#again")).to_be_focused()
         await page.locator("#again").click()
         await expect(page.locator("#verdict")).to_be_visible()
 

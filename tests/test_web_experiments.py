@@ -31,6 +31,7 @@ from bot.web.pages import add_pages
 from bot.web.pages.experiments_view import BoardView
 from bot.web.problems import add_problems
 from bot.web.security import HEADERS
+from bot.web.trial_pictures import pictured_epoch
 from bot.words import ENGLISH
 from tests.browser import Opened, browser_page
 from tests.web_stage import Answered, Site, png
@@ -72,6 +73,7 @@ def fill(store: ResultStore, folder: Path) -> None:
     (folder / "faces" / "1" / "best").mkdir(parents=True)
     (folder / "faces" / "1" / "best" / "roc.png").write_bytes(png())
     (folder / "faces" / "1" / "best" / "confusion.png").write_text("no picture")
+    (folder / "faces" / "1" / "best" / "trial.json").write_text('{"best_epoch": 2}')
     (folder / "faces" / "1" / "secret.png").write_bytes(png())
     put_trial(store, 0, "completed", [0.6, 0.7, 0.65])
     put_trial(store, 1, "completed", [0.7, 0.9, 0.8], folder=f"file://{folder}/faces/1/best", pool="<b>avg</b>")
@@ -280,6 +282,23 @@ class TestPages:
         page = site.get("experiments/faces", **{"Accept-Language": "de"})
         assert page.headers["Content-Language"] == "de"
 
+    def test_links_and_events_keep_to_the_language_of_the_reader(self, site: Site) -> None:
+        for path in ("experiments", "experiments/faces", "experiments/faces/trials/f0001", "experiments/nobody"):
+            html = site.get(f"{path}?language=de").body.decode().partition("<main")[2].partition("</main>")[0]
+            links = re.findall(r'<a [^>]*href="([^"]+)"', html)
+            assert links and all("language=de" in link for link in links), path
+        assert "nach Epoche 3" in site.get("experiments/faces/trials/f0001?language=de").body.decode()
+
+    def test_pictures_are_shown_with_their_epoch(self, site: Site) -> None:
+        html = site.get("experiments/faces/trials/f0001").body.decode()
+        assert "Of epoch 2, the best by auc" in html
+
+    @pytest.mark.parametrize("summary", [None, "[]", "{", '{"best_epoch": null}', '{"best_epoch": "2"}'])
+    def test_an_epoch_that_nobody_knows_is_not_shown(self, tmp_path: Path, summary: str | None) -> None:
+        if summary is not None:
+            (tmp_path / "trial.json").write_text(summary)
+        assert pictured_epoch(f"file://{tmp_path}") is None
+
     def test_unknown_ones_are_friendly_404s(self, site: Site) -> None:
         for path in ("experiments/nobody", "experiments/faces/trials/nobody", "experiments/%00"):
             page = site.get(path)
@@ -381,10 +400,15 @@ async def read_along(site: Site, store: ResultStore, width: int) -> None:
         assert (await opened.page.inner_text("#live")).startswith("Live: last heard at")
         assert await opened.faults() == []
 
+        ticks = "[...document.querySelectorAll('.xtick text')].map((tick) => tick.textContent)"
+        assert await opened.page.evaluate(f"({ticks}).join()") == "1,2,3"
+        assert await opened.page.evaluate(OVERPRINTED) == 0
+
         await opened.page.check("#pick-f0001")
         await until(opened, "byId('curves-chart').data.length === 1")
         await until(opened, "document.querySelectorAll('.parallel .ticked').length === 1")
         await zoom(opened)
+        await until(opened, f"({ticks}).join() === '2'")  # and no half epochs
         zoomed = await opened.page.evaluate("byId('curves-chart').layout.xaxis.range.join()")
         top = await opened.page.evaluate("scrollY")
 
@@ -416,6 +440,15 @@ async def read_along(site: Site, store: ResultStore, width: int) -> None:
         assert await opened.faults() == []
         assert await opened.page.evaluate(f"document.documentElement.scrollWidth <= {width}")
         assert opened.errors == []
+
+
+# Pairs of texts in the parallel coordinates that lie on one another.
+OVERPRINTED = """(() => {
+    const boxes = [...document.querySelectorAll('.parallel text')].map((text) => text.getBoundingClientRect());
+    const isOver = (one, other) => one.left < other.right && other.left < one.right &&
+        one.top + 3 < other.bottom && other.top + 3 < one.bottom;
+    return boxes.flatMap((one, place) => boxes.slice(place + 1).filter((other) => isOver(one, other))).length;
+})()"""
 
 
 async def visit(opened: Opened, url: str) -> None:

@@ -113,6 +113,27 @@ def test_page_speaks_the_readers_language(header: str | None, query: str, langua
     assert page.headers["Vary"] == "Accept-Language"
 
 
+def test_a_language_that_was_chosen_goes_along_to_the_other_pages() -> None:
+    for path in ("/?language=de", "/quizz?language=de"):
+        hrefs = {attributes.get("href") for tag, attributes in opened(path, "en").tags if tag == "a"}
+        assert {"./?language=de", "./quiz?language=de", "./experiments?language=de", "./about?language=de"} <= hrefs
+    assert not [link for link in opened("/?language=tlh").links if link.endswith("tlh")]
+
+
+def test_an_address_that_is_none_is_a_page_for_people_and_a_problem_for_programs() -> None:
+    status, headers, body = asyncio.run(fetched("/quizz", {"Accept": "text/html,*/*;q=0.8"}))
+    assert (status, headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert b"There is no such page" in body and b'href="./quiz"' in body
+    for path, accept in (("/quizz", "*/*"), ("/api/v1/quizz", "text/html")):
+        status, headers, _ = asyncio.run(fetched(path, {"Accept": accept}))
+        assert (status, headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_slash_too_many_leads_to_the_page() -> None:
+    status, headers, _ = asyncio.run(fetched("/quiz/?language=de"))
+    assert (status, headers["Location"]) == (308, "../quiz?language=de")
+
+
 @given(st.text() | st.text(alphabet="den-,;q=0.19 *"))
 def test_any_language_header_is_answered(header: str) -> None:
     assert reader(header).language in ("en", "de")
@@ -177,7 +198,7 @@ class Served(HTMLParser):
 
 
 def opened(path: str = "/", language: str | None = None, max_bytes: int | None = None) -> Served:
-    headers = {"Accept-Language": language} if language is not None else {}
+    headers = {"Accept": "text/html"} | ({"Accept-Language": language} if language is not None else {})
     status, answered, body = asyncio.run(fetched(path, headers, max_bytes))
     return Served(status, answered, body.decode())
 
@@ -193,7 +214,9 @@ async def fetched(
         running = asyncio.create_task(server.serve(sockets=[at]))
         async with (
             aiohttp.ClientSession() as session,
-            session.get(f"http://127.0.0.1:{at.getsockname()[1]}{path}", headers=headers) as answer,
+            session.get(
+                f"http://127.0.0.1:{at.getsockname()[1]}{path}", headers=headers, allow_redirects=False
+            ) as answer,
         ):
             found = answer.status, dict(answer.headers), await answer.read()
         server.should_exit = True

@@ -52,7 +52,8 @@ class Answered:
         found = Problem.model_validate_json(self.body)
         assert (found.type, found.status) == (f"/docs#{name}", status)
         assert found.detail and "Traceback" not in found.detail and "/" not in found.detail.replace("/…", "").replace(
-            "multipart/form-data", "").replace("application/octet-stream", "").replace("/docs", "")  # fmt: skip
+            "multipart/form-data", "").replace("application/octet-stream", "").replace(
+            "application/json", "").replace("/docs", "")  # fmt: skip
         return found
 
 

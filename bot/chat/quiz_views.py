@@ -176,8 +176,8 @@ def names_of(open_: OpenRound, t: Words) -> Names:
 
 
 def kind_word(t: Words, kind: str) -> str:
-    """A kind of faces: real ones, or the generator's name."""
-    return t("real photos") if kind == "real" else kind
+    """A kind of faces: real ones, or those of a generator."""
+    return t("real photos") if kind == "real" else t("generated faces of {generator}", generator=kind)
 
 
 def _answer_buttons(t: Words, round_id: str, number: int, side: Side) -> tuple[Button, ...]:

@@ -232,7 +232,7 @@ def add_problems(web: FastAPI) -> None:
     """Tell of every error in this way."""
     web.add_exception_handler(UserError, _on_error)
     web.add_exception_handler(RequestValidationError, _on_wrong_parameter)
-    web.add_exception_handler(HTTPException, _on_http_error)
+    web.add_exception_handler(HTTPException, on_http_error)
 
 
 def tell(request: Request, error: BaseException) -> Response:
@@ -248,11 +248,18 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_wrong_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    name = str(error.errors()[0]["loc"][-1])
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return tell(request, BadRequest(later("The body is no JSON that can be read.")))
+    if first["loc"] == ("body",):
+        return tell(request, BadRequest(later("Send a JSON object as application/json.")))
+    name = str(first["loc"][-1])
+    if first["type"] == "extra_forbidden":
+        return tell(request, BadRequest(later("There is no parameter “{name}” here; /docs lists them."), name=name))
     return tell(request, BadRequest(later("The parameter “{name}” is not as it must be; see /docs."), name=name))
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """Starlette's own: no such address, another method; FastAPI's: a body that could not be read, with the reason."""
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, UserError):

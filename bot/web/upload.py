@@ -22,9 +22,11 @@ FIELD = "image"
 _FRAME = 64 * 1024  # bytes that a form may have besides the picture
 _TIMEOUT_S = 60.0
 _SMALL = 64 * 1024  # bytes of a body that is no picture
+_NAME_CHARS = 60  # of a field, in what is said of it
 _PER_CLIENT, _IN_ALL = 4, 16  # on their way at once; others wait unread
 
 _MALFORMED = later("This form cannot be read: it is no complete multipart/form-data.")
+_UNKNOWN = later("The form has a field “{name}”, which is not known here: the picture is the field “image”.")
 _SEVERAL = later("Send one picture at a time.")
 
 
@@ -175,7 +177,7 @@ class _Raw:
 
 
 class _Form:
-    """The body is a form (RFC 7578), and the picture its field `image`; other fields are passed over."""
+    """The body is a form (RFC 7578), and the picture its only field, `image`."""
 
     def __init__(self, boundary: bytes) -> None:
         self.data = bytearray()
@@ -215,11 +217,13 @@ class _Form:
     def _on_header_end(self) -> None:
         if self._name.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
-            if options.get(b"name") == FIELD.encode():
-                self._is_picture = True
-                self._pictures += 1
-                if self._pictures > 1:
-                    raise BadRequest(_SEVERAL)
+            name = options.get(b"name", b"").decode(errors="replace")
+            if name != FIELD:
+                raise BadRequest(_UNKNOWN, name=name[:_NAME_CHARS])
+            self._is_picture = True
+            self._pictures += 1
+            if self._pictures > 1:
+                raise BadRequest(_SEVERAL)
         self._name, self._value = b"", b""
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:

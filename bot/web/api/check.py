@@ -6,6 +6,7 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
@@ -26,12 +27,26 @@ _PICTURE = {
     "description": "A JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF with one picture, looked at in memory and not kept.",
     "content": {
         "multipart/form-data": {
-            "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY["schema"]}}
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: _BINARY["schema"]},
+                "additionalProperties": False,
+            }
         },
         "image/*": _BINARY,
         "application/octet-stream": _BINARY,
     },
 }
+
+
+class Asked(BaseModel):
+    """What is wanted besides the verdict."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    heatmaps: Literal["png", "none"] = Field("none", description="png: one heatmap a layer, several times as slow.")
+    panel: bool = Field(False, description="true: besides, the picture that the chats send.")
 
 
 @routes.post(
@@ -47,18 +62,16 @@ async def check(
     request: Request,
     api: ApiNeeded,
     t: WordsNeeded,
-    heatmaps: Annotated[
-        Literal["png", "none"], Query(description="png: one heatmap a layer, several times as slow.")
-    ] = "none",
-    panel: Annotated[bool, Query(description="true: besides, the picture that the chats send.")] = False,
+    asked: Annotated[Asked, Query()],
 ) -> Response:
     """A calibrated probability, how steady it is, and with `heatmaps=png` what each layer of the network looked at.
 
     Of the picture its sha256 and the verdict are kept for some days, and nothing of who asked.
     """
-    pictures = heatmaps == "png"
+    pictures, panel = asked.heatmaps == "png", asked.panel
     want = Want(
-        heatmaps=pictures or panel, panel=panel, seen=pictures, language=t.language, maps=pictures, variants=pictures
+        heatmaps=pictures or panel, panel=panel, seen=pictures, name=t("photo"), language=t.language, maps=pictures,
+        variants=pictures,
     )  # fmt: skip
     try:
         checked = await api.check(request, want)

@@ -9,13 +9,14 @@ import base64
 from typing import Any
 
 from bot.chat.answers import answer
-from bot.verdict import LayerHeatmap, Side, Verdict
+from bot.verdict import LayerHeatmap, Side, Variant, Verdict
 from bot.web.bodies import ThresholdsBody, WordsBody
 from bot.web.heat import heat_pictures
 from bot.wording import label_word, percent, share_percent, short_names, silence
-from bot.words import Words
+from bot.words import Words, later
 from bot.worker import Checked
 
+_TITLES = {"half size": later("at half size")}  # that stand alone: elsewhere the names are in a sentence
 _PNG_SIGN = b"\x89PNG"
 
 
@@ -28,10 +29,7 @@ def check_body(checked: Checked, t: Words, pictures: bool) -> dict[str, Any]:
         "words": _words(verdict, t, pictures).model_dump(exclude_none=True),
     }
     variants = zip(body["stability"]["variants"], verdict.stability.variants, strict=True)
-    body["stability"]["variants"] = [
-        given | {"title": t(each.name), "label": label_word(each.verdict, t), "percent": percent(each.p_fake, t)}
-        for given, each in variants
-    ]
+    body["stability"]["variants"] = [given | _variant_words(each, t) for given, each in variants]
     if pictures:
         _add_pictures(body, checked, t)
     else:
@@ -51,6 +49,14 @@ def _add_pictures(body: dict[str, Any], checked: Checked, t: Words) -> None:
     for variant, thumbnail in zip(body["stability"]["variants"], checked.variants, strict=True):
         variant["thumbnail"] = _data_url(thumbnail)
     body["seen"] = _data_url(checked.seen or b"")
+
+
+def _variant_words(variant: Variant, t: Words) -> dict[str, str]:
+    return {
+        "title": t(_TITLES.get(variant.name, variant.name)),
+        "label": label_word(variant.verdict, t),
+        "percent": percent(variant.p_fake, t),
+    }
 
 
 def _layer_words(layer: LayerHeatmap, side: Side, t: Words) -> dict[str, Any]:

@@ -253,6 +253,7 @@ class MeBody(Body):
 
     name: str | None
     linked: int = Field(description="How many accounts are one person's with this one.")
+    apps: list[str] = Field(description="Other apps in which accounts of this person are.", examples=[["Discord"]])
     rounds: list[OpenRoundBody] = Field(description="That can go on here; the one played last comes first.")
     points: int
     right: RateBody
@@ -276,6 +277,7 @@ class MeBody(Body):
         rounds.sort(key=lambda row: -row["state"]["touched_at"])
         return cls(
             name=names[0] if names else None, linked=max(0, len(data["accounts"]) - 1),
+            apps=sorted({row["platform"].capitalize() for row in data["accounts"]} - {"Web"}),
             rounds=[OpenRoundBody(id=row["id"], mode=row["kind"]) for row in rounds], points=stats.points,
             right=RateBody.maybe(stats.right), fakes_caught=RateBody.maybe(stats.hits),
             false_alarms=RateBody.maybe(stats.false_alarms), d_prime=stats.d_prime, criterion=stats.criterion,

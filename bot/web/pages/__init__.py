@@ -8,15 +8,17 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from bot.web.pages import about, check, experiments, quiz
+from bot.web.pages import about, check, experiments, missing, quiz
 from bot.web.pages.frame import HERE
+from bot.web.pages.missing import add_missing
 
 
 def add_pages(app: FastAPI, max_bytes: int | None = None) -> None:
     """Serve the pages and `/static`. max_bytes: of one picture, told before it is sent; None leaves that to the API."""
     app.state.max_bytes = max_bytes
-    for page in (check, quiz, experiments, about):
+    for page in (check, quiz, experiments, about, missing):
         app.include_router(page.routes)
+    add_missing(app)
     app.mount("/static", _Files(directory=HERE / "static"), name="static")
 
 

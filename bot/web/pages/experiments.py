@@ -24,7 +24,7 @@ from bot.web.languages import reader
 from bot.web.pages.experiments_texts import chart_words, live_words, page_words
 from bot.web.pages.experiments_view import BoardView, sweep_rows, trial_view
 from bot.web.pages.frame import page
-from bot.web.trial_pictures import pictures_in
+from bot.web.trial_pictures import pictured_epoch, pictures_in
 from bot.words import Words
 from tune.store.query_sweep import Board, board
 
@@ -86,7 +86,8 @@ async def trial_page(
     def make(engine: sa.Engine) -> dict[str, object]:
         record = find_trial(engine, sweep, trial)
         found = board(engine, record.trial.sweep_id)
-        return _charted(trial_view(record, found, pictures_in(record.trial.folder), t), found, t)
+        folder = record.trial.folder
+        return _charted(trial_view(record, found, pictures_in(folder), pictured_epoch(folder), t), found, t)
 
     return await _live(request, experiments, t, "experiment_trial.html", sweep, seen, make)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bot.words import Words, later
 
 # A sign besides the word, so that nothing hangs on colour.
@@ -21,6 +23,22 @@ def state_words(state: str, t: Words) -> tuple[str, str]:
     """(sign, words) of the state of a trial or a sweep, or of what happened to one."""
     sign, word = _STATES.get(state, ("○", state))
     return sign, t(word)
+
+
+def event_words(message: str, t: Words) -> str:
+    """What the store says of an event: the form that sweeps write is translated, the line of an error is not."""
+    after = re.fullmatch(r"after epoch (\d+)", message)
+    return t("after epoch {number}", number=after[1]) if after else message
+
+
+def pictured_words(epoch: int | None, metric: str, t: Words) -> str:
+    """Of which epoch a trial's pictures are; nothing when nobody knows. metric: what that epoch was best by."""
+    if epoch is None:
+        return ""
+    return t(
+        "Of epoch {epoch}, the best by {metric}; only learning curves show all. Other metrics may be best elsewhere.",
+        epoch=epoch, metric=metric,
+    )  # fmt: skip
 
 
 def page_words(t: Words) -> dict[str, str]:
@@ -108,7 +126,7 @@ def chart_words(t: Words, metric: str, mode: str) -> dict[str, object]:
         "importance": t("Importance"),
         "spread": t("± over the folds"),
         "few": t("Too few trials have ended to say: {count}, and it takes six whose results differ."),
-        "r2": t("Worked out from {count} trials. Of trials it has not seen, the forest explains {percent} %."),
+        "r2": t("Worked out from {count} trials. Of trials it has not seen, the forest explains {percent}."),
         "noise": t("It cannot predict trials that it has not seen, so this order is noise."),
         "hint": t("There are fewer than ten trials for each param: no more than a hint."),
         "method": t(

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from bot.web.experiments import address
-from bot.web.pages.experiments_texts import state_words
+from bot.web.pages.experiments_texts import event_words, pictured_words, state_words
 from bot.words import Words
 from tune.store.query_sweep import Board
 from tune.store.records import Sweep, Trial, TrialRecord, differing_params, flatten
@@ -94,12 +94,13 @@ class Column:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial on the leaderboard. cells: texts of the columns from the fourth on."""
+    """A trial on the leaderboard. cells: texts of the columns from the fifth on."""
 
     id: str
     path: str
     number: int
     rank: str
+    best: str
     state: State
     cells: tuple[str, ...]
 
@@ -161,8 +162,10 @@ class BoardView:
         return self.first + len(self.rows) - 1
 
 
-def trial_view(record: TrialRecord, board: Board, pictures: Sequence[str], t: Words) -> dict[str, Any]:
-    """A trial's page, by the names of the template."""
+def trial_view(
+    record: TrialRecord, board: Board, pictures: Sequence[str], epoch: int | None, t: Words
+) -> dict[str, Any]:
+    """A trial's page, by the names of the template. epoch: of `pictures`."""
     ranked = [trial for trial in board.trials if trial.best and trial.best.value is not None]
     best = ranked[0] if ranked else None
     is_best = best is not None and best.id == record.trial.id
@@ -196,8 +199,9 @@ def trial_view(record: TrialRecord, board: Board, pictures: Sequence[str], t: Wo
             for each in record.metrics
         ],
         "checkpoints": [(each.step, value_text(each.score, t), Moment.of(each.at)) for each in record.checkpoints],
-        "events": [(State.of(each.kind, t), each.message, Moment.of(each.at)) for each in record.events],
+        "events": [(State.of(it.kind, t), event_words(it.message, t), Moment.of(it.at)) for it in record.events],
         "pictures": [(name, titles[name]) for name in pictures],
+        "pictured": pictured_words(epoch, board.metric, t),
         "heard": Moment.of(board.heard_at),
     }
 
@@ -210,7 +214,9 @@ def value_text(value: float | None, t: Words) -> str:
         return "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) >= 10:
         return t.number(value)
-    return t.number(value, 4) if 0.001 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
+    if 0.001 <= abs(value) < 10 or value == 0:
+        return t.number(value, 4)
+    return f"{value:.4g}".replace(".", t.number(0.1, 1)[1])
 
 
 def param_text(value: Any, t: Words) -> str:
@@ -231,8 +237,8 @@ def _columns(board: Board, params: dict[str, tuple[Any, ...]], t: Words) -> dict
     return {
         "rank": ("#", True),
         "number": (t("Trial"), True),
-        "state": (t("State"), False),
         "best": (t("Best {metric}", metric=board.metric), True),
+        "state": (t("State"), False),
         "epoch": (t("Epoch"), True),
         "last": (t("Last"), True),
         "took": (t("Took"), True),
@@ -278,7 +284,6 @@ def _row(trial: Trial, rank: int, place: int, params: dict[str, tuple[Any, ...]]
     best = trial.best
     has_value = best is not None and best.value is not None
     cells = [
-        value_text(best.value if best else None, t),
         NOTHING if best is None or best.step is None else str(best.step),
         value_text(best.last, t) if best else NOTHING,
         _took(trial),
@@ -286,7 +291,7 @@ def _row(trial: Trial, rank: int, place: int, params: dict[str, tuple[Any, ...]]
     ]
     return TrialRow(
         trial.id, quote(trial.id, safe=""), trial.number, str(rank) if has_value else NOTHING,
-        State.of(trial.status, t), tuple(cells),
+        value_text(best.value if best else None, t), State.of(trial.status, t), tuple(cells),
     )  # fmt: skip
 
 

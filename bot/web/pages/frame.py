@@ -17,17 +17,23 @@ HERE = Path(__file__).resolve().parents[1]  # where templates and static files a
 
 def page(request: Request, template: str, t: Words, **values: object) -> HTMLResponse:
     """A page of `templates/`. Its links are relative, so that a proxy may serve all of it below a path of its own:
-    `root` leads from the page to where the first one is."""
+    `root` leads from the page to where the first one is, and `query` keeps the language that the reader has chosen."""
     depth = request.url.path.count("/") - 1
     html = _templates().get_template(template).render(
         language=t.language, languages=LANGUAGES, frame=_words(t), root="../" * depth or "./", path=request.url.path,
-        **values,
+        query=_chosen(request, t), **values,
     )  # fmt: skip
     tag = f'"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
     headers = {"Content-Language": t.language, "Vary": "Accept-Language", "Cache-Control": "no-cache", "ETag": tag}
     if request.headers.get("if-none-match") == tag:
         return HTMLResponse(status_code=304, headers=headers)
     return HTMLResponse(html, headers=headers)
+
+
+def _chosen(request: Request, t: Words) -> str:
+    """What to append to links of pages; empty where the browser's own language is spoken."""
+    tag = request.query_params.get("language", "")
+    return f"?language={t.language}" if tag.split("-")[0].lower() == t.language else ""
 
 
 def _words(t: Words) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.chat.info import forget_question, forgotten
+from bot.chat.info import forgotten
 from bot.quiz.scoring import STEPS
 from bot.quiz.texts import rules
 from bot.verdict import Side
@@ -100,7 +100,9 @@ def quiz_words(t: Words) -> dict[str, object]:
         "data": t("Your data"),
         "download": t("Show everything that is kept about me"),
         "forget": t("Delete everything"),
-        "question": forget_question(t),
+        "question": t(
+            "This deletes your answers, your rounds and your name on the leaderboard, for good. Are you sure?"
+        ),
         "keep": t("Keep it"),
     }
 
@@ -122,5 +124,10 @@ def quiz_script_words(t: Words) -> dict[str, object]:
         "mean": t("Points are the mean of all faces."),
         "named": t("The name that you gave here: {name}."),
         "forgotten": forgotten(t),
+        "sure": t("This deletes your answers, your rounds and your name on the leaderboard, for good. Are you sure?"),
+        "sureOfAll": t(
+            "This deletes everything that I have about you in {apps} too, for good: answers, verdicts, names and "
+            "settings, not only those from here. Are you sure?"
+        ),
         "linked": t("Linked accounts besides this one: {count}."),
     }

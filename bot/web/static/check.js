@@ -23,7 +23,10 @@ for (const input of [$("file"), $("camera")]) {
   });
 }
 $("stop").addEventListener("click", () => running?.abort());
-$("again").addEventListener("click", () => check(last));
+$("again").addEventListener("click", () => {
+  $("choose").focus({ preventScroll: true }); // this button goes
+  check(last);
+});
 $("another").addEventListener("click", () => {
   window.scrollTo({ top: 0 });
   $("choose").focus();
@@ -71,9 +74,11 @@ async function check(file, note = "") {
     $("verdict").scrollIntoView({ block: "start" });
   } catch (error) {
     if (running !== mine) return; // another picture has taken its place
+    const isFocusLost = $("progress").contains(document.activeElement); // it is hidden now
     busy(false, error.name === "AbortError" ? words.stopped : "");
     if (error.name === "AbortError") $("retry").hidden = false;
     else trouble([error.said ?? words.odd, advice(file, error.kind), when(error)], error.waitS != null);
+    if (isFocusLost) $($("retry").hidden ? "choose" : "again").focus();
   } finally {
     if (running === mine) {
       running = null;

@@ -5,6 +5,7 @@ import { $, fill, words } from "./say.js";
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 const SYMBOLS = { running: "triangle-right", completed: "circle", stopped: "square", failed: "x", interrupted: "diamond" };
 const LINES = 8; // colours in experiment.css
+const TICK = 60; // pixels between two ticks of the epochs, at least
 
 const language = document.documentElement.lang;
 let library = null;
@@ -19,6 +20,8 @@ export async function drawCurves(answer) {
     if (drawn !== answer) return;
     const chart = $("curves-chart");
     await plotly.react(chart, answer.curves.map(trace), layout(answer), { displayModeBar: false, responsive: true });
+    if (!chart.dataset.drawn) chart.on("plotly_relayout", keepTicks);
+    await keepTicks();
     chart.dataset.drawn = String(Number(chart.dataset.drawn ?? 0) + 1);
   } catch {
     $("curves-words").textContent = words.broken;
@@ -80,6 +83,20 @@ function layout(answer) {
     dragmode: "zoom",
     separators: language === "de" ? ",." : ".,",
   };
+}
+
+// There are no half epochs, which plotly would mark when few are in sight.
+async function keepTicks() {
+  const chart = $("curves-chart");
+  const dtick = tickStep(...chart.layout.xaxis.range.map(Number));
+  if (dtick !== chart.layout.xaxis.dtick) await (await load()).relayout(chart, { "xaxis.tick0": 0, "xaxis.dtick": dtick });
+}
+
+// Whole epochs from tick to tick: 1, 2, 5, 10, 20, 50, …
+function tickStep(low, high) {
+  const least = (Math.abs(high - low) * TICK) / Math.max(TICK, $("curves-chart").clientWidth - 60);
+  const power = 10 ** Math.max(0, Math.floor(Math.log10(least)));
+  return [1, 2, 5, 10].map((part) => part * power).find((step) => step >= least) ?? 1;
 }
 
 // The chart in a sentence or two.

@@ -8,6 +8,7 @@ const TOP = 34;
 const BOTTOM = 322;
 const STEP = 130; // pixels between two axes, at least
 const EDGE = 60;
+const LINE = 14; // pixels between two labels of an axis, at least
 
 const language = document.documentElement.lang;
 
@@ -86,8 +87,20 @@ function drawAxis(axis, x) {
   return [
     svg("line", { class: "axis", x1: x, x2: x, y1: TOP, y2: BOTTOM }),
     svg("text", { x, y: 16, "text-anchor": "middle", "font-weight": 600 }, axis.label),
-    ...axis.ticks.map(({ at, text }) => svg("text", { x: x + 5, y: height(at) + 4 }, text)),
+    ...apart(axis.ticks).map(({ at, text }) => svg("text", { x: x + 5, y: height(at) + 4 }, text)),
   ];
+}
+
+// Without the labels that would be printed over others; the outermost two stay.
+function apart(ticks) {
+  const sorted = ticks.map((tick) => ({ ...tick, y: height(tick.at) })).sort((a, b) => b.y - a.y);
+  const top = sorted.pop();
+  const kept = [];
+  for (const tick of sorted) {
+    const isFree = !kept.length || kept[kept.length - 1].y - tick.y >= LINE;
+    if (isFree && (!kept.length || tick.y - top.y >= LINE)) kept.push(tick);
+  }
+  return top ? [...kept, top] : [];
 }
 
 function height(part) {
@@ -116,8 +129,9 @@ function told(answer, best, ticked) {
 
 function commonOf(axis, values) {
   if (!values.length) return "";
-  if (axis.kind === "number" && new Set(axis.values).size > 6) {
-    return fill(words.range, { param: axis.label, low: short(Math.min(...values)), high: short(Math.max(...values)) });
+  if (axis.kind === "number") {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    if (low !== high) return fill(words.range, { param: axis.label, low: short(low), high: short(high) });
   }
   const counts = new Map();
   for (const of of values) counts.set(of, (counts.get(of) ?? 0) + 1);
@@ -144,12 +158,13 @@ export function drawImportance(answer) {
     $("importance-words").textContent = fill(words.few, { count: answer.trials });
     return;
   }
-  const percent = Math.round(100 * Math.max(0, answer.r2)).toLocaleString(language);
+  const isNoise = answer.r2 <= 0;
+  const percent = Math.max(0, answer.r2).toLocaleString(language, { style: "percent", maximumFractionDigits: 0 });
   const said = [words.method, fill(words.r2, { count: answer.trials, percent })];
-  if (answer.r2 <= 0) said.push(words.noise);
+  if (isNoise) said.push(words.noise);
   else if (answer.hint) said.push(words.hint);
   $("importance-words").textContent = said.join(" ");
-  const table = element("table", "", "bars");
+  const table = element("table", "", isNoise ? "bars noise" : "bars");
   const head = table.createTHead().insertRow();
   for (const [text, name] of [[words.param, ""], [words.importance, "number"], ["", "bar"], [words.spread, "number"]]) {
     const cell = element(text ? "th" : "td", text, name);
@@ -158,7 +173,7 @@ export function drawImportance(answer) {
   }
   const values = answer.params.map((param) => param.importance);
   const low = Math.min(0, ...values);
-  const high = Math.max(0.01, ...values);
+  const high = Math.max(isNoise ? 1 : 0.01, ...values); // noise must not fill the width
   const body = table.createTBody();
   for (const param of answer.params) {
     const row = body.insertRow();
@@ -183,5 +198,6 @@ function drawBar(value, low, high) {
 }
 
 function two(number) {
-  return number.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const rounded = Math.round(100 * number) / 100 || 0; // no −0
+  return rounded.toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace("-", "−");
 }

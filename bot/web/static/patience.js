@@ -21,7 +21,10 @@ export async function patiently(work, signal, tell) {
   }
 }
 
-$("now").addEventListener("click", () => tryNow?.());
+$("now").addEventListener("click", () => {
+  $("stop").focus(); // this button goes
+  tryNow?.();
+});
 window.addEventListener("online", () => tryNow?.());
 
 function countDown(seconds, signal) {

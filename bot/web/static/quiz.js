@@ -26,10 +26,7 @@ for (const button of document.querySelectorAll("#start button[data-mode]")) {
 for (const button of answers) button.addEventListener("click", () => answer(button));
 $("next").addEventListener("click", next);
 $("stop").addEventListener("click", () => send("POST", `rounds/${round.id}/stop`));
-$("again").addEventListener("click", () => {
-  show(null);
-  $("start-title").focus();
-});
+$("again").addEventListener("click", restart);
 $("retry").addEventListener("click", () => again?.());
 document.addEventListener("forgotten", () => show(null)); // the round went with everything else
 
@@ -61,6 +58,7 @@ async function open() {
   if (!me?.rounds.length || round) return;
   try {
     show(await ask("GET", `rounds/${me.rounds[0].id}`));
+    if (document.activeElement === document.body) focus(); // so that the keys work at once
   } catch {
     // It is over, or goes on elsewhere: the start is there.
   }
@@ -101,12 +99,17 @@ async function stumble(error, retry) {
       show(await ask("GET", `rounds/${round.id}`));
       focus();
     } catch (worse) {
-      if (worse.status === 404 || worse.status === 409) show(null);
+      if (worse.status === 404 || worse.status === 409) restart();
     }
   } else if (error.status === 404) {
-    show(null);
+    restart();
   }
   trouble(error.said ?? words.odd, error.status === 404 || error.status === 409 ? null : retry);
+}
+
+function restart() {
+  show(null);
+  $("start-title").focus();
 }
 
 function show(now) {
@@ -166,4 +169,5 @@ function trouble(text, retry = null) {
   $("trouble-words").textContent = text;
   $("retry-row").hidden = !retry;
   again = retry;
+  if (retry) $("retry").focus({ preventScroll: true });
 }

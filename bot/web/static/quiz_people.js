@@ -57,6 +57,8 @@ export async function showMe() {
     $("mine").replaceChildren(...lines.map((line) => element("li", line)));
     $("named").hidden = !me.name;
     if (me.name) $("named-words").textContent = fill(words.named, { name: me.name });
+    const apps = new Intl.ListFormat(document.documentElement.lang).format(me.apps);
+    $("sure-words").textContent = apps ? fill(words.sureOfAll, { apps }) : words.sure;
     $("curves").hidden = !me.alt;
     $("curves").alt = me.alt;
     if (me.alt) $("curves").src = at(`api/v1/quiz/me/picture?answers=${me.right.of}`);
@@ -99,13 +101,13 @@ function line(leader) {
 async function link(body) {
   try {
     const made = await ask("POST", "link", body);
-    $("link-lines").replaceChildren(...made.lines.map((text) => element("li", text)));
+    $("link-lines").replaceChildren(...made.lines.map((text) => element("p", text)));
     if (made.linked) {
       $("code").value = "";
       showMe();
       showBoard();
     }
   } catch (error) {
-    $("link-lines").replaceChildren(element("li", error.said));
+    $("link-lines").replaceChildren(element("p", error.said));
   }
 }
