@@ -9,15 +9,20 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from telegram.error import RetryAfter
 
 from bot.chat.buttons import LayerButton, model_mark
+from bot.chat.refusals import FileTooLarge
+from bot.chat.telegram.pictures import File, candidates
 from bot.chat.telegram.replies import MAX_TEXT, parts
-from bot.chat.telegram.transport import Pace
+from bot.chat.telegram.transport import Pace, Troubled
+from bot.params import BotParams, NetworkParams
 from bot.worker import DetectorDesk
 from tests.http_site import Site, Talk, reply
 from tests.stand_in import Loop
@@ -111,14 +116,21 @@ def test_an_album_gets_one_answer(played: Stage, someone: Person, together: bool
     assert len(played.server.messages(someone.private)) == 4
 
 
-def test_what_is_no_picture_in_an_album_is_said(played: Stage, someone: Person) -> None:
-    files = [someone.file("document", data, name) for data, name in
-             ((png(4), "a.png"), (b"hello", "b.jpg"), (b"PK", "c.zip"))]  # fmt: skip
-    answer = played.run(played.answer(played.run(someone.sends_album(files))[0], lambda message: message.keyboard))
-    assert answer.caption.startswith("2 pictures: 1 ")
-    assert "2. No answer: This is no picture." in answer.caption
+@pytest.mark.parametrize("good", [0, 1])
+def test_the_only_picture_of_an_album_is_answered_like_one_alone(played: Stage, someone: Person, good: int) -> None:
+    picture, broken = (png(4), "a.png"), (b"hello", "b.jpg")
+    sorts = [picture, broken] if good == 0 else [broken, picture]
+    files = [someone.file("document", data, name) for data, name in (*sorts, (b"PK", "c.zip"))]
+    sent = played.run(someone.sends_album(files))
+    answer = answered(played, sent[good])  # below the picture, where its buttons find it
+    assert answer.media is not None and answer.media.kind == "photo"
+    assert opened(answer.upload).width > 500
+    assert answer.caption.startswith(f"{good + 1}. ")
+    assert f"{2 - good}. No answer: This is no picture." in answer.caption
     assert "One of them is no picture; I left it out." in answer.caption
-    assert answer.labels == ["Picture 1", "How to read this"]
+    assert answer.labels[-3:] == ["How to read this", "It is real", "It is generated"]
+    assert not shown(played, someone, answer, "block1.conv")
+    assert answered(played, answer).caption.startswith("block1.conv")
 
 
 def test_a_forwarded_photo_is_looked_at_like_any_other(played: Stage) -> None:
@@ -128,8 +140,8 @@ def test_a_forwarded_photo_is_looked_at_like_any_other(played: Stage) -> None:
 
 def test_what_holds_no_picture(played: Stage, someone: Person) -> None:
     assert (answered(played, played.run(someone.says("hello"))).text or "").startswith(NO_PICTURE)
-    assert "several frames" in (answered(played, played.run(someone.sends("animation"))).text or "")
-    assert "several frames" in (answered(played, played.run(someone.sends("video"))).text or "")
+    for moving in ("animation", "video"):
+        assert "I take pictures only" in (answered(played, played.run(someone.sends(moving))).text or "")
     assert "This is no picture." in (answered(played, played.run(someone.sends("voice"))).text or "")
     text = played.run(someone.sends_file(b"no picture at all", "photo.jpg", "image/jpeg"))
     assert "This is no picture." in (answered(played, text).text or "")
@@ -447,14 +459,19 @@ def test_a_message_that_is_deleted_before_its_answer(played: Stage, someone: Per
     played.run(played.server.until(lambda: played.server.messages(someone.private), "no answer", PATIENCE_S))
 
 
-def test_updates_that_nobody_can_read_are_left(played: Stage) -> None:
+def test_updates_that_nobody_can_read_are_left(played: Stage, caplog: pytest.LogCaptureFixture) -> None:
     broken: list[dict[str, Any]] = [
         {"message": {"message_id": 1}}, {"message": None}, {"callback_query": {"id": "1"}}, {"message": {"chat": 3}},
-        {"new_thing": {"a": 1}}, {"my_chat_member": {}},
+        {"new_thing": {"a": 1}}, {"my_chat_member": {}}, {"message": {"message_id": 1, "date": 1, "chat": None}},
     ]  # fmt: skip
     for update in broken:
         played.server.updates.add_raw(update)
     played.run(played.still_talks())
+    said = [record for record in caplog.records if record.name == "bot.telegram" and record.levelno >= logging.WARNING]
+    assert not [record for record in said if record.exc_info or record.levelno > logging.WARNING]
+    lines = [record.getMessage() for record in said]
+    number = broken[0]["update_id"]
+    assert sum(line.startswith(f"update {number} cannot be read, and is left: ") for line in lines) == 1
 
 
 def test_an_update_that_comes_twice_is_answered_once(played: Stage, someone: Person) -> None:
@@ -519,10 +536,14 @@ def test_a_long_wait_is_told_in_one_message_that_goes(played: Stage, someone: Pe
     async def many_at_once() -> list[Message]:
         return [await person.sends_file(png(n)) for n in range(4) for person in (server.alice, server.bob, someone)]
 
+    def is_told_of_the_last() -> bool:
+        said = [message.text or "" for message in server.messages(someone.private)]
+        return len(said) == 1 and re.fullmatch(r"\d+ pictures are before yours\.", said[0]) is not None
+
     os.kill(worker, signal.SIGSTOP)
     try:
         asked = played.run(many_at_once())
-        assert re.fullmatch(r"\d+ pictures are before yours\.", answered(played, asked[-1]).text or "")
+        played.run(server.until(is_told_of_the_last, "no news", PATIENCE_S))
     finally:
         os.kill(worker, signal.SIGCONT)
     for message in asked:
@@ -531,20 +552,89 @@ def test_a_long_wait_is_told_in_one_message_that_goes(played: Stage, someone: Pe
     answers = server.messages(someone.private)
     assert [answer.reply_to for answer in answers] == asked[2::3]
     assert all(answer.media for answer in answers)
+    calls = [entry.call for entry in server.entries("call")]
+    news = [c for c in calls if c.method == "sendMessage" and c.args["chat_id"] == someone.private.id]
+    assert len(news) == 1  # for all four
+
+
+# The pace
 
 
 def test_to_ask_about_a_member_takes_nothing_of_a_groups_messages() -> None:
     async def scenario() -> None:
         pace = Pace()
-
-        async def answer() -> bool:
-            return True
-
         for _ in range(25):  # twenty a minute are what a group takes
-            asking = pace.process_request(answer, (), {}, "getChatMember", {"chat_id": -100}, None)
-            assert await asyncio.wait_for(asking, PATIENCE_S / 4)
+            assert await asyncio.wait_for(asked(pace, "getChatMember", {"chat_id": -100}), PATIENCE_S / 4)
 
     asyncio.run(scenario())
+
+
+def test_a_429_holds_up_its_own_chat_only() -> None:
+    async def scenario() -> None:
+        over, pauses = asyncio.Event(), list[float]()
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            await over.wait()
+
+        pace = Pace(pause)
+        flooded = asyncio.create_task(asked(pace, "sendPhoto", {"chat_id": 1}, RetryAfter(7)))
+        pressed = asyncio.create_task(asked(pace, "answerCallbackQuery", {}, RetryAfter(3)))
+        while len(pauses) < 2:
+            await asyncio.sleep(0)
+        next_there = asyncio.create_task(asked(pace, "sendMessage", {"chat_id": 1}))
+        for method, data in (("sendPhoto", {"chat_id": 2}), ("sendMessage", {"chat_id": -3}), ("getFile", {})):
+            assert await asyncio.wait_for(asked(pace, method, data), PATIENCE_S / 4)
+        assert not (flooded.done() or pressed.done() or next_there.done())
+        assert [round(each) for each in pauses] == [7, 3]
+        over.set()
+        assert all(await asyncio.wait_for(asyncio.gather(flooded, pressed, next_there), PATIENCE_S / 4))
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_outlasts_an_outage_of_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def scenario() -> None:
+        pace, secret = Pace(pause), {"chat_id": 4711, "message_id": 12, "caption": "It is fake"}
+        assert await asked(pace, "sendPhoto", secret, *[Troubled("Telegram answers 502")] * 8)
+        assert 50 <= sum(pauses) <= 70
+        assert not caplog.records
+        pauses.clear()
+        with pytest.raises(Troubled):
+            await asked(pace, "sendPhoto", secret, *[Troubled("Telegram answers 502")] * 99)
+        assert 50 <= sum(pauses) <= 70
+
+    asyncio.run(scenario())
+    (record,) = (one for one in caplog.records if one.name == "bot.telegram")
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == "not delivered: sendPhoto about message 12: Telegram answers 502"
+
+
+async def asked(pace: Pace, method: str, data: dict[str, Any], *errors: Exception) -> object:
+    """What comes of a request that meets all of `errors` first."""
+    left = list(errors)
+
+    async def answer() -> bool:
+        if left:
+            raise left.pop(0)
+        return True
+
+    return await pace.process_request(answer, (), {}, method, data, None)
+
+
+@pytest.mark.parametrize("api_url", [None, "http://127.0.0.1:8081"])
+def test_what_getfile_would_not_hand_out_is_not_asked_for(api_url: str | None) -> None:
+    params = BotParams().model_copy(update={"network": NetworkParams(max_mb=64)})
+    params = params.model_copy(update={"telegram": params.telegram.model_copy(update={"api_url": api_url})})
+    bot: Any = SimpleNamespace(app=SimpleNamespace(params=params))  # it has no way to ask
+    (refused,) = asyncio.run(candidates(bot, [File("id", "key", "a.png", 22 * 2**20)]))
+    assert isinstance(refused, FileTooLarge)
+    assert refused.max_bytes == 20 * 2**20
 
 
 # Pure

@@ -90,6 +90,7 @@ def test_a_whole_round_alone(stage: TelegramQuizStage) -> None:
         assert len(set(questions)) == 1  # in nothing but their pixels do questions differ
         assert asked.caption.startswith("The round is over\n")
         assert re.search(r"You: \d of 5 right\.", asked.caption)
+        assert asked.caption.endswith("\nAnother round: /quiz")
         assert not asked.buttons
         answers = records.answers(account_of(ida))
         assert len(answers) == 5

@@ -46,7 +46,7 @@ def test_settings_by_buttons_for_admins(stage: TelegramQuizStage) -> None:
         assert "You may not do that here." in ((await stage.says(server.alice, "/settings", server.group)).text or "")
         assert "use /settings there" in ((await stage.says(server.olga, "/settings")).text or "")
         shown = await stage.says(server.olga, "/settings", server.group)
-        assert "None: I answer only when I am asked." in (shown.text or "")
+        assert "Where I answer every picture\nNone: I answer only when I am asked." in (shown.text or "")
         assert [label for label in shown.labels if label.startswith("✓")] == [
             "✓ Only when asked", "✓ automatic", "✓ Everybody sees answers",
         ]  # fmt: skip
@@ -207,7 +207,7 @@ def test_what_is_private_stays_so_in_a_group(stage: TelegramQuizStage) -> None:
             await stage.in_private(vera, wanted)
         asked = await stage.in_private(vera, "Are you sure?")
         made_up = await server.bob.presses(await stage.says(server.bob, "/forgetme"), asked.buttons[0]["callback_data"])
-        assert (await made_up.answer(PATIENCE_S)).text == ""
+        assert (await made_up.answer(PATIENCE_S)).text == "This button is somebody else's. Yours: /forgetme"
 
     stage.run(scenario())
 

@@ -2,9 +2,11 @@
 
 UserError
 ├── NoPicture        there is nothing to look at
+├── NoVideos         what was sent is a video or an animation
 ├── FileTooLarge     the file is larger than may be downloaded
 ├── NotAPictureLink  a link leads to something else
 ├── NotAllowed       the person, or the place, may not do this
+│   └── NotAnAdmin   only a group's admins may
 ├── OwnMessage       the bot is asked about what it has sent itself
 ├── OldButton        a button that nothing belongs to any more
 ├── JustForgotten    the person's data were deleted a moment ago
@@ -44,6 +46,13 @@ class NoPicture(UserError):  # noqa: N818 – says what is missing
         super().__init__("there is no picture in the message")
 
 
+class NoVideos(UserError):  # noqa: N818 – says what is not taken
+    """What was sent is a video or an animation."""
+
+    def __init__(self) -> None:
+        super().__init__("a video or an animation, and no picture")
+
+
 class FileTooLarge(UserError):  # noqa: N818 – says what the file is
     """A file has more bytes than may be downloaded; told before it is. max_bytes: what may be."""
 
@@ -64,6 +73,10 @@ class NotAllowed(UserError):  # noqa: N818 – says what happened
 
     def __init__(self) -> None:
         super().__init__("whoever asked may not do this here")
+
+
+class NotAnAdmin(NotAllowed):
+    """Only the admins of the group may do this."""
 
 
 class JustForgotten(UserError):  # noqa: N818 – says what happened
@@ -100,10 +113,12 @@ _LINES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
         NoPicture,
         later("I see no picture here. Attach one (JPEG, PNG, WebP or AVIF), or reply to a message that has one."),
     ),
+    (NoVideos, later("I take pictures only, no videos or animations. Send one moment of it as PNG or JPEG.")),
     (
         NotAPictureLink,
         later("This link does not lead to a picture. Open the picture itself and send its link, or save it."),
     ),
+    (NotAnAdmin, later("You may not do that here. Ask an admin of this group.")),
     (NotAllowed, later("You may not do that here. Ask somebody who manages this place.")),
     (JustForgotten, later("I have deleted everything about you a moment ago. Try again in a minute.")),
     (OwnMessage, later("That message is mine. Use this on the message with the picture you mean.")),

@@ -183,9 +183,10 @@ class TelegramBot:
             return
         _remember(self._seen_updates, number)
         try:
-            update = Update.de_json(dict(data), self.api)
+            update = _read(data, self.api)
         except Exception as error:  # of one update; the others are to be answered
-            note(self, error, "update")
+            self.app.metrics.errors.labels(PLATFORM, "update").inc()
+            _log.warning("update %d cannot be read, and is left: %s", number, type(error).__name__)
             return
         self.spawn(self.application.process_update(update))
 
@@ -272,6 +273,19 @@ class TelegramBot:
         self._underway.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             note(self, error, "task")
+
+
+def _read(data: Mapping[str, Any], api: ExtBot[Any]) -> Update:
+    """Raises any error for what is no update; the library lets some pass that lack what nothing can be done without."""
+    update = Update.de_json(dict(data), api)
+    query, parts = update.callback_query, (update.message, update.channel_post, update.my_chat_member)
+    if any(part is not None and _lacks(part, "chat") for part in parts) or (query and _lacks(query, "from_user")):
+        raise ValueError("nobody knows where it came from")
+    return update
+
+
+def _lacks(part: object, name: str) -> bool:
+    return getattr(part, name) is None  # whatever the library's types say
 
 
 def _remember(those: OrderedDict[Any, None], one: Any) -> None:

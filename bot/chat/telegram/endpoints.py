@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 PUBLIC = "https://api.telegram.org"
-PUBLIC_MAX_BYTES = 20 * 2**20  # that getFile hands out, https://core.telegram.org/bots/api#getfile
+# What getFile hands out, https://core.telegram.org/bots/api#getfile; a server of one's own has the same limit, but with
+# --local, in which it serves no files.
+GET_FILE_MAX_BYTES = 20 * 2**20
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,12 @@ async def forget_me(bot: TelegramBot, message: Message, text: str) -> None:
 async def forget(bot: TelegramBot, query: CallbackQuery, match: re.Match[str]) -> None:
     """Delete everything about whoever asked and now presses."""
     message = query.message
-    if message is None or str(query.from_user.id) != match["person"]:  # a forwarded question, or a made-up press
+    if message is None:
         await toast(bot, query)
+        return
+    if str(query.from_user.id) != match["person"]:  # a forwarded question, or a made-up press
+        t = await words_for(bot.app, query.from_user, message.chat)
+        await toast(bot, query, t("This button is somebody else's. Yours: {command}", command=typed("forget-me")))
         return
     bot.spawn(toast(bot, query))  # a large database takes seconds
     t = await words_for(bot.app, query.from_user, message.chat)

@@ -12,10 +12,10 @@ from telegram import Document, ExternalReplyInfo, Message, MessageEntity, PhotoS
 from telegram.error import BadRequest, TelegramError
 
 from bot.chat.found import MIB, Candidate, distinct, link, links_in, looks_like_picture
-from bot.chat.refusals import FileTooLarge, NoPicture
-from bot.chat.telegram.endpoints import PUBLIC_MAX_BYTES
+from bot.chat.refusals import FileTooLarge, NoPicture, NoVideos
+from bot.chat.telegram.endpoints import GET_FILE_MAX_BYTES
 from infra.http import ConnectionFailed
-from infra.images import AnimatedImage, NotAnImage
+from infra.images import NotAnImage
 
 if TYPE_CHECKING:
     from bot.chat.telegram.client import TelegramBot
@@ -52,7 +52,7 @@ class Pictures:
     def refusal(self) -> Exception:
         """Why there is nothing to look at."""
         if self.moving:
-            return AnimatedImage("a video or an animation")
+            return NoVideos()
         return NotAnImage("a file, but no picture") if self.others else NoPicture()
 
 
@@ -84,16 +84,14 @@ async def candidates(bot: TelegramBot, sources: Sequence[File | Candidate]) -> l
 
 
 async def _candidate(bot: TelegramBot, source: File) -> Candidate | Exception:
-    most = int(bot.app.params.network.max_mb * MIB)
-    if not bot.app.params.telegram.api_url:
-        most = min(most, PUBLIC_MAX_BYTES)
+    most = min(int(bot.app.params.network.max_mb * MIB), GET_FILE_MAX_BYTES)
     if source.size is not None and source.size > most:
         return FileTooLarge(most)
     try:
         path = (await bot.api.get_file(source.id)).file_path or ""
     except BadRequest as error:
         if "too big" in str(error).lower():
-            return FileTooLarge(PUBLIC_MAX_BYTES)
+            return FileTooLarge(most)
         return ConnectionFailed("Telegram does not have the file any more", retriable=False)
     except TelegramError as error:
         return ConnectionFailed(bot.redacted(f"Telegram did not say where the file is: {error}"))

@@ -36,6 +36,8 @@ def caption_of(shown: Shown) -> str:
             lines.append(t("Beside it, where the machine looked: {heat}", heat=picture.alt))
     if shown.note:
         lines.append(shown.note)
+    if not shown.rows:  # it is over
+        lines.append(t("Another round: {command}", command="/quiz"))
     title, *lines = (plain(line) for line in (shown.title, *lines))
     return "\n".join(fitted(title, lines, MAX_CAPTION))
 

@@ -173,29 +173,6 @@ async def at_work(bot: TelegramBot, message: Place, action: str = "upload_photo"
         shown.cancel()
 
 
-class News:
-    """How long it still takes, in one message that changes, and goes when the answer comes."""
-
-    def __init__(self, bot: TelegramBot, message: Place) -> None:
-        self._bot = bot
-        self._message = message
-        self._sent: Message | None = None
-
-    async def tell(self, text: str) -> None:
-        """Say how things stand."""
-        if self._sent is None:
-            self._sent = await say(self._bot, self._message, text)
-        else:
-            await edit(self._bot, self._sent, text)
-
-    async def gone(self) -> None:
-        """Take it back."""
-        sent, self._sent = self._sent, None
-        if sent is not None:
-            with suppress(TelegramError):
-                await self._bot.api.delete_message(sent.chat.id, sent.message_id)
-
-
 def units(text: str) -> int:
     """The length of `text` as Telegram counts it."""
     return len(text.encode("utf-16-le")) // 2

@@ -7,15 +7,20 @@ import logging
 import sys
 from typing import Any, NoReturn
 
+from telegram.error import InvalidToken, TelegramError
+
 from bot.chat.app import App, open_app
 from bot.chat.telegram.client import TelegramBot
 from bot.chat.telegram.endpoints import Endpoints
-from bot.chat.telegram.updates import Poller, Webhook
-from bot.chat.token import RedactingFormatter
+from bot.chat.telegram.transport import AiohttpRequest
+from bot.chat.telegram.updates import REJECTED, Poller, Webhook
+from bot.chat.token import RedactingFormatter, TokenError
 from bot.params import BotParams
 from bot.stopping import as_exception, first_signal
 
 _log = logging.getLogger("bot.telegram")
+
+_CHECK_S = 10.0
 
 
 def serve(params: BotParams, token: str) -> NoReturn:
@@ -31,6 +36,7 @@ def serve(params: BotParams, token: str) -> NoReturn:
 async def _serve(params: BotParams, token: str) -> int:
     """The signal that ended it."""
     stop = first_signal()
+    await _check(token, params.telegram.api_url)  # a detector takes long to load
     async with open_app(params, Endpoints(params.telegram.api_url).hosts) as app:
         await run(app, token, stop)
         return stop.result()
@@ -70,6 +76,20 @@ async def _ended(task: asyncio.Task[None]) -> bool:
     task.cancel()
     await asyncio.wait({task}, timeout=10)
     return True
+
+
+async def _check(token: str, api_url: str | None) -> None:
+    """Raises TokenError where Telegram does not know the token. One that cannot be asked now is waited for later."""
+    request = AiohttpRequest(token)
+    await request.initialize()
+    try:
+        await request.post(f"{Endpoints(api_url).base}/bot{token}/getMe", read_timeout=_CHECK_S)
+    except InvalidToken:  # its text quotes the token
+        raise TokenError(REJECTED) from None
+    except TelegramError:
+        pass
+    finally:
+        await request.shutdown()
 
 
 def _log_to_stderr(token: str) -> None:

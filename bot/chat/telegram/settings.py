@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from bot.chat.info import settings_blocks
-from bot.chat.refusals import NotAllowed
+from bot.chat.refusals import NotAnAdmin
 from bot.chat.telegram.askers import PLATFORM, account_of, channel_of, is_admin, place_of, sender_of, words_for
 from bot.chat.telegram.info import block_text
 from bot.chat.telegram.menu import MenuEntry
@@ -48,7 +49,7 @@ async def settings(bot: TelegramBot, message: Message, text: str) -> None:
         await say(bot, message, t("These are settings of a group: use /settings there. Your own language: /language."))
         return
     if not await is_admin(bot, message.chat, sender):
-        raise NotAllowed
+        raise NotAnAdmin
     channel, _ = channel_of(message)
     if text and not await _change(bot, place, channel, text.split()):
         await say(bot, message, _usage(t))
@@ -63,7 +64,7 @@ async def press(bot: TelegramBot, query: CallbackQuery, match: re.Match[str]) ->
     message = query.message
     place = None if message is None else place_of(message.chat)
     if message is None or place is None or not await is_admin(bot, message.chat, query.from_user):
-        raise NotAllowed
+        raise NotAnAdmin
     bot.spawn(toast(bot, query))
     wish, channel = match["wish"], place if match["topic"] is None else f"{place}/{match['topic']}"
     if match["what"] == "p":
@@ -139,7 +140,9 @@ def _shown(settings: PlaceSettings, place: str, t: Words) -> str:
         return t("topic {number}", number=topic) if topic else t("this group")
 
     hint = t("Quiet hours: /settings {example}", example=f"{_QUIET} 22:00 07:30 Europe/Berlin")
-    return f"{block_text(t('Settings of this group'), settings_blocks(settings, t, named))}\n\n{hint}"
+    where, *others = settings_blocks(settings, t, named)
+    blocks = [replace(where, title=t("Where I answer every picture")), *others]  # Telegram's channels are others
+    return f"{block_text(t('Settings of this group'), blocks)}\n\n{hint}"
 
 
 def _buttons(settings: PlaceSettings, channel: str, t: Words) -> InlineKeyboardMarkup:

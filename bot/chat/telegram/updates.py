@@ -15,6 +15,7 @@ from telegram import Update
 from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
 
 from bot.chat.telegram.replies import note
+from bot.chat.telegram.transport import seconds
 from bot.chat.token import TokenError
 from bot.params import TelegramParams
 from infra.errors import UserError
@@ -69,7 +70,7 @@ class Poller:
             except InvalidToken:
                 raise TokenError(REJECTED) from None
             except RetryAfter as error:
-                pause_s = _seconds(error)
+                pause_s = seconds(error)
                 wait_s, told = pause_s, "Telegram asks for patience"
             except Conflict:
                 is_ready = False  # the other may be a webhook
@@ -181,8 +182,3 @@ class Webhook:
         if isinstance(data, dict):
             self._bot.feed(data)
         return web.Response()
-
-
-def _seconds(error: RetryAfter) -> float:
-    after = error.retry_after
-    return float(after) if isinstance(after, int) else after.total_seconds()

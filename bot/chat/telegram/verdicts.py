@@ -21,9 +21,10 @@ from bot.chat.telegram.askers import PLATFORM, channel_of, place_of, request_of,
 from bot.chat.telegram.buttons import MAX_PANEL_BYTES, keyboard_of, keyboard_of_several
 from bot.chat.telegram.captions import caption_of
 from bot.chat.telegram.menu import MenuEntry
+from bot.chat.telegram.news import Boards, News
 from bot.chat.telegram.pictures import File, Pictures
 from bot.chat.telegram.private import person_or_say, private_place, say_where
-from bot.chat.telegram.replies import News, Place, Upload, as_upload, at_work, say, say_album
+from bot.chat.telegram.replies import Place, Upload, as_upload, at_work, say, say_album
 from bot.chat.waiting import Spot
 from bot.words import Words, later
 from bot.worker import Checked, Want
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 CHECK = MenuEntry("check", later("Is this picture real? A verdict with heatmaps"))
 _ALBUM_PANEL_BYTES = 2 * 2**20  # ten in one request, over the operator's line
+_MOST_PARTS = 10  # pictures of one message, with what it replies to
 _COMMAND = re.compile(r"/check(?:@(?P<bot>\w+))?(?!\w)", re.ASCII | re.IGNORECASE)
 
 
@@ -40,6 +42,7 @@ _COMMAND = re.compile(r"/check(?:@(?P<bot>\w+))?(?!\w)", re.ASCII | re.IGNORECAS
 class Asked:
     """message: what is answered, with the picture where the bot can see it, so that buttons find it again there.
     by: the message of whoever asked. alone: who alone is to see the answer, in their own chat; None for everybody.
+    album: the messages that the pictures are in, where there are several.
     """
 
     message: Message
@@ -47,6 +50,14 @@ class Asked:
     pictures: Pictures
     kind: str
     alone: User | None = None
+    album: Sequence[Message] = ()
+
+    def about(self, source: File | Candidate) -> Asked:
+        """The same, with the message of the album that has this one picture."""
+        holders = (
+            one for one in self.album if source in pictures.of_messages([one], _MOST_PARTS, with_links=False).sources
+        )
+        return replace(self, message=next(holders, self.message))
 
     @property
     def answered(self) -> Place:
@@ -61,12 +72,12 @@ class Asked:
 
 def register(bot: TelegramBot) -> None:
     """Add /check, and what is done about messages with pictures."""
-    albums = Albums()
-    bot.add_command(CHECK, lambda message, rest: check(bot, [message]))
-    bot.on_messages.append(lambda message: on_message(bot, albums, message))
+    albums, boards = Albums(), Boards(bot)
+    bot.add_command(CHECK, lambda message, rest: check(bot, boards, [message]))
+    bot.on_messages.append(lambda message: on_message(bot, boards, albums, message))
 
 
-async def check(bot: TelegramBot, messages: Sequence[Message]) -> None:
+async def check(bot: TelegramBot, boards: Boards, messages: Sequence[Message]) -> None:
     """Answer /check: about the message that it replies to, else about its own pictures and links."""
     other = _replied_to(messages)
     if other is not None:
@@ -74,27 +85,27 @@ async def check(bot: TelegramBot, messages: Sequence[Message]) -> None:
         if _is_own(bot, other) and not pictures.of_messages(messages, _most(bot), with_links=True).sources:
             raise OwnMessage  # a panel is no photo, and a quiz's face is a secret
         if found.sources and not _is_own(bot, other):
-            await _answer(bot, Asked(other, messages[0], found, "command"))
+            await _answer(bot, boards, Asked(other, messages[0], found, "command"))
             return
     found = pictures.of_messages(messages, _most(bot), with_links=True)
-    await _answer(bot, Asked(messages[0], messages[0], found, "command"))
+    await _answer(bot, boards, Asked(messages[0], messages[0], found, "command", album=messages))
 
 
-async def on_message(bot: TelegramBot, albums: Albums, message: Message) -> None:
+async def on_message(bot: TelegramBot, boards: Boards, albums: Albums, message: Message) -> None:
     """Answer a picture that was posted where the admins want it, or anything that was said to the bot."""
     is_program = message.from_user is not None and message.from_user.is_bot and message.sender_chat is None
     if is_program or albums.joins(message) or _is_service(message):
         return
     messages = await albums.whole(message)
     if any(_is_command(bot, one) for one in messages):
-        await check(bot, messages)
+        await check(bot, boards, messages)
         return
     is_direct = place_of(message.chat) is None
     is_meant = is_direct or any(_is_meant(bot, one) for one in messages)
     if not is_meant and not await _is_open(bot, message):
         return
     if asked := _asked(bot, messages, is_direct=is_direct, is_meant=is_meant):
-        await _answer(bot, asked)
+        await _answer(bot, boards, asked)
 
 
 def _asked(bot: TelegramBot, messages: Sequence[Message], *, is_direct: bool, is_meant: bool) -> Asked | None:
@@ -105,10 +116,10 @@ def _asked(bot: TelegramBot, messages: Sequence[Message], *, is_direct: bool, is
         found = pictures.of_messages([other], _most(bot), with_links=True)
         if found.sources:
             return Asked(other, messages[0], found, kind)
-    return Asked(messages[0], messages[0], own, kind) if is_meant or own.sources else None
+    return Asked(messages[0], messages[0], own, kind, album=messages) if is_meant or own.sources else None
 
 
-async def _answer(bot: TelegramBot, asked: Asked) -> None:
+async def _answer(bot: TelegramBot, boards: Boards, asked: Asked) -> None:
     """Everything from the pictures to the answer."""
     bot.app.metrics.requests.labels(PLATFORM, asked.kind).inc()
     sender, chat = sender_of(asked.by), asked.by.chat
@@ -123,25 +134,32 @@ async def _answer(bot: TelegramBot, asked: Asked) -> None:
             sent = await say(bot, asked.told, friendly(asked.pictures.refusal, t))
         else:
             async with at_work(bot, asked.told):
-                sent = await _look_and_say(bot, asked, t, spot)
+                sent = await _look_and_say(bot, boards.news(asked.told), asked, t, spot)
         if asked.alone is not None:
             await say_where(bot, asked.by, asked.alone, is_there=sent is not None)
 
 
-async def _look_and_say(bot: TelegramBot, asked: Asked, t: Words, spot: Spot) -> Message | None:
+async def _look_and_say(bot: TelegramBot, news: News, asked: Asked, t: Words, spot: Spot) -> Message | None:
     """The message with the answer; None when nobody could be told."""
     sources = asked.pictures.sources
-    news = News(bot, asked.told)
-    places = await pictures.candidates(bot, sources)
-    await spot.asking.come()
-    looking = asyncio.create_task(_look(bot, asked, places, news, t))
-    spot.asking.pass_on()  # the next starts after this one
-    found = await looking
-    await spot.saying.come()
-    await news.gone()
+    try:
+        places = await pictures.candidates(bot, sources)
+        await spot.asking.come()
+        looking = asyncio.create_task(_look(bot, asked, places, news, t))
+        spot.asking.pass_on()  # the next starts after this one
+        found = await looking
+        await spot.saying.come()
+    finally:
+        await news.gone()
     notes = [*filter(None, (left_out_note(asked.pictures.left_out, t), others_note(asked.pictures.others, t)))]
     if len(sources) == 1:
         return await _say_one(bot, asked, sources[0], found[0], notes, t)
+    usable = [n for n, one in enumerate(found) if not isinstance(one, Exception)]
+    if len(usable) == 1:
+        (n,) = usable
+        refused = [_refusal(one, i, t) for i, one in enumerate(found, 1) if isinstance(one, Exception)]
+        asked = asked.about(sources[n])
+        return await _say_one(bot, asked, sources[n], found[n], [*refused, *notes], t, number=n + 1)
     return await _say_several(bot, asked.answered, sources, found, notes, t)
 
 
@@ -166,15 +184,24 @@ async def _look(
 
 
 async def _say_one(
-    bot: TelegramBot, asked: Asked, source: File | Candidate, found: Checked | Exception, notes: list[str], t: Words
+    bot: TelegramBot,
+    asked: Asked,
+    source: File | Candidate,
+    found: Checked | Exception,
+    notes: list[str],
+    t: Words,
+    *,
+    number: int | None = None,
 ) -> Message | None:
-    """Where the picture is not at hand, in the chat of whoever alone is answered, the buttons stand below what the
+    """number: of the only picture of several that there is an answer for.
+
+    Where the picture is not at hand, in the chat of whoever alone is answered, the buttons stand below what the
     network saw of it.
     """
     where = asked.answered
     if isinstance(found, Exception):
         return await say(bot, where, "\n".join((friendly(found, t), *notes)))
-    text = _text(found, source, t, notes=notes)
+    text = _text(found, source, t, number=number, notes=notes)
     upload = as_upload(found.panel, "panel") if found.panel is not None else None
     buttons = keyboard_of(found, t)
     if asked.alone is None or found.seen is None:
@@ -198,7 +225,7 @@ async def _say_several(
     uploads, lines, checked = [], [], []
     for number, (source, one) in enumerate(zip(sources, found, strict=True), 1):
         if isinstance(one, Exception):
-            lines.append(f"{t('{number}. No answer', number=number)}: {friendly(one, t)}")
+            lines.append(_refusal(one, number, t))
             continue
         said = numbered(answer(one.verdict, t), number)
         lines.append(f"{said.title} ({probability_words(one.verdict.p_fake, t).rstrip('.')})")
@@ -207,6 +234,8 @@ async def _say_several(
             uploads.append(Upload(one.panel, f"panel-{number}", caption=_text(one, source, t, number=number)))
     if len(uploads) > 1:
         await say_album(bot, where, uploads)
+    elif uploads:  # no album; the others were too large to be drawn
+        await say(bot, where, uploads[0].caption, upload=uploads[0])
     kinds = summary([None if isinstance(one, Exception) else one.verdict.verdict for one in found], t)
     text = "\n".join((kinds, *lines, *notes))
     if not checked:
@@ -214,6 +243,10 @@ async def _say_several(
     tiles = [one.seen for _, one in checked if one.seen is not None]
     upload = Upload(await asyncio.to_thread(seen.sheet, tiles), seen.NAME, as_file=True)
     return await say(bot, where, text, buttons=keyboard_of_several(checked, t), upload=upload)
+
+
+def _refusal(error: Exception, number: int, t: Words) -> str:
+    return f"{t('{number}. No answer', number=number)}: {friendly(error, t)}"
 
 
 def _text(
