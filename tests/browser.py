@@ -11,7 +11,7 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import ConsoleMessage, Page, async_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE_MS = 30_000
@@ -37,6 +37,11 @@ class Opened:
     page: Page
     errors: list[str] = field(default_factory=list)
 
+    def hear(self, said: ConsoleMessage) -> None:
+        """Keep what the console says, if it is an error."""
+        if said.type == "error":
+            self.errors.append(said.text)
+
     async def faults(self) -> list[str]:
         """What axe-core holds against the page as it is shown now, of the rules of WCAG 2.2 A and AA and best
         practices: impact, rule, and the first elements."""
@@ -61,7 +66,7 @@ async def browser_page(
         )  # fmt: skip
         context.set_default_timeout(_PATIENCE_MS)
         opened = Opened(await context.new_page())
-        opened.page.on("console", lambda said: said.type == "error" and opened.errors.append(said.text))
+        opened.page.on("console", opened.hear)
         opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
         try:
             yield opened
