@@ -76,11 +76,11 @@ class Detector:
         return self.judge([self.prepare(image, started)], heatmaps)[0]
 
     def check_many(
-        self, images: Iterable[bytes | Path], heatmaps: bool = False
+        self, images: Iterable[bytes | Path], heatmaps: bool = False, previews: bool = True
     ) -> Generator[Verdict | ImageRefused, None, None]:
         """One answer an image, in order: its verdict, or why it was refused. Reads no further ahead than it must.
 
-        images: encoded bytes, or files to read.
+        images: encoded bytes, or files to read. previews: as in `prepare`.
         """
         pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         waiting: deque[Future[Prepared | ImageRefused]] = deque()
@@ -88,7 +88,7 @@ class Detector:
         try:
             while True:
                 for image in islice(source, 2 * BATCH - len(waiting)):
-                    waiting.append(pool.submit(self._load, image))
+                    waiting.append(pool.submit(self._load, image, previews))
                 if not waiting:
                     return
                 batch = [waiting.popleft().result() for _ in range(min(BATCH, len(waiting)))]
@@ -134,12 +134,14 @@ class Detector:
             explainer = explain if heatmaps[index] else None
             yield index, self._verdict(prepared[index], rows[index].tolist(), explainer, shared)
 
-    def _load(self, image: bytes | Path) -> Prepared | ImageRefused:
+    def _load(self, image: bytes | Path, preview: bool) -> Prepared | ImageRefused:
         started = time.perf_counter()
+        most = self.max_bytes
         try:
-            if isinstance(image, bytes):
-                return self.prepare(decode_image(image, max_bytes=self.max_bytes), started)
-            return self.prepare(open_image(image, max_bytes=self.max_bytes), started)
+            loaded = (
+                decode_image(image, max_bytes=most) if isinstance(image, bytes) else open_image(image, max_bytes=most)
+            )
+            return self.prepare(loaded, started, preview)
         except ImageRefused as refusal:
             return refusal
 
