@@ -124,7 +124,12 @@ class DetectorDesk(Reception):
                 ticket.settle(DiedOfPicture())
             elif not ticket.is_done:
                 saved.append(ticket)
-        self._again.extendleft(reversed(saved))
+        if (
+            alone
+        ):  # behind the others: a process killed for reasons of its own twice in a row is not one picture's fault
+            self._again.extend(saved)
+        else:
+            self._again.extendleft(reversed(saved))
         self._hand_out()
 
     def _give_up(self) -> None:
